@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 #: What stands for a value that is not known.
@@ -120,9 +120,20 @@ def sparkline(values: Sequence[float | None], width: int = 60, top: float | None
     return "".join(" " if v is None else _BARS[max(0, min(steps, round(v / scale * steps)))] for v in columns)
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ``did you mean 'start_time'?`` for a name that there is not; empty if none is like it."""
+def nearest(name: str, names: Iterable[str], *, likeness: float = 0.6, shown: Mapping[str, str] | None = None) -> str:
+    """Return ``did you mean 'start_time'?`` for a name that there is not; empty if none is like it.
+
+    Args:
+        name: as it was given; upper and lower case do not matter.
+        names: those that there are.
+        likeness: least ratio of characters that both have, 0 to 1.
+        shown: what to propose in the place of one of the names, if that is not the name itself.
+    """
     from difflib import get_close_matches
 
-    near = get_close_matches(name.casefold(), names, n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    by_folded = {candidate.casefold(): candidate for candidate in names}
+    near = get_close_matches(name.casefold(), by_folded, n=1, cutoff=likeness)
+    if not near:
+        return ""
+    match = by_folded[near[0]]
+    return f"did you mean {match if shown is None else shown[match]!r}?"

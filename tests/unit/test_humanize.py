@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from prov_worker.humanize import duration, moment, number, percent, plural, size, sparkline
+from prov_worker.humanize import duration, moment, nearest, number, percent, plural, size, sparkline
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,23 @@ def test_sparkline(values: list[float | None], options: dict[str, float], line: 
 
 def test_sparkline_is_never_wider_than_asked() -> None:
     assert len(sparkline(list(range(1000)), 37)) == 37
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("waittime", "did you mean 'WaitTime'?"),
+        ("WAIT_TIME", "did you mean 'WaitTime'?"),
+        ("start_tim", "did you mean 'start_time'?"),
+        ("nothing like it", ""),
+        ("", ""),
+    ],
+)
+def test_the_name_most_like(name: str, hint: str) -> None:
+    assert nearest(name, ["start_time", "WaitTime"]) == hint
+
+
+def test_how_like_a_name_must_be_and_what_is_proposed() -> None:
+    assert nearest("run", ["route"], likeness=0.5) == "did you mean 'route'?"
+    assert nearest("run", ["route"], likeness=0.8) == ""
+    assert nearest("7a17", ["7a18"], shown={"7a18": "7a18d2"}) == "did you mean '7a18d2'?"

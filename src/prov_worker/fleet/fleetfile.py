@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +27,7 @@ from pydantic_core import ErrorDetails
 
 from prov_worker import yamlfile
 from prov_worker.errors import InputError
+from prov_worker.humanize import nearest
 from prov_worker.sites import options as site_options
 from prov_worker.sites.catalog import Site
 from prov_worker.sites.catalog import site as site_of_name
@@ -288,9 +288,8 @@ def _problem(error: ErrorDetails) -> str:
         return f"{key}{'.' if key and names in PARTS else ': ' if key else ''}{context['error']}"
     if error["type"] == "extra_forbidden":
         keys = PARTS[names[:-1]].keys()
-        near = get_close_matches(names[-1], keys, n=1)
-        meant = f"did you mean {near[0]}? Keys are" if near else "keys are"
-        return f"{key}: no such key; {meant} {', '.join(keys)}"
+        hint = nearest(names[-1], keys)
+        return f"{key}: no such key; {f'{hint} Keys' if hint else 'keys'} are {', '.join(keys)}"
     if error["type"] == "model_type" and not key:
         return "expected a mapping with endpoints"
     problems = {

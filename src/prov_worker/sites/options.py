@@ -6,12 +6,12 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from prov_worker import yamlfile
 from prov_worker.errors import InputError
+from prov_worker.humanize import nearest
 from prov_worker.settings import Settings
 from prov_worker.sites import combinations
 from prov_worker.sites.catalog import Site
@@ -76,10 +76,9 @@ def check(site: Site, values: Mapping[str, Any], where: str) -> None:
     for key, value in values.items():
         option = site.options.get(key)
         if option is None:
-            near = get_close_matches(str(key), site.options, n=1)
-            remedy = f"Did you mean {near[0]}? " if near else ""
-            remedy += f"All are in `prov-worker sites show {site.name}`"
-            raise InputError(f"{where}: {key}: {site.name} has no such option. {remedy}")
+            hint = nearest(str(key), site.options)
+            problem = f"{site.name} has no such option" + (f"; {hint}" if hint else ".")
+            raise InputError(f"{where}: {key}: {problem} All are in `prov-worker sites show {site.name}`")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{where}: {key}: {value} is not allowed; expected: {_wanted(option)}")
         for text in value if isinstance(value, list) else [value]:

@@ -24,7 +24,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "none": ({"endpoints": []}, "endpoints: expected a list of at least 1"),
     "unknown key": (
         {"endpoints": [ONE], "hosts": "x"},
-        "hosts: no such key; did you mean host? Keys are host, unbound_host, user_dir, ",
+        "hosts: no such key; did you mean 'host'? Keys are host, unbound_host, user_dir, ",
     ),
     "a host, and none": ({"endpoints": [ONE], "host": "x", "unbound_host": True}, "host: contradicts unbound_host"),
     "an endpoint's host, and none": (
@@ -38,14 +38,14 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "unknown key of an endpoint": (
         {"endpoints": [{**ONE, "sites": 1}]},
-        "endpoints[0].sites: no such key; did you mean site? Keys are name, site, host, options",
+        "endpoints[0].sites: no such key; did you mean 'site'? Keys are name, site, host, options",
     ),
     "type": ({"endpoints": [ONE], "watch": {"cap": "five"}}, "watch.cap: input should be a valid integer, got 'five'"),
     "type of the watch": ({"endpoints": [ONE], "watch": 30}, "watch: expected a mapping"),
     "truth for a number": ({"endpoints": [ONE], "watch": {"cap": True}}, "watch.cap: input should be a valid integer"),
     "no number": ({"endpoints": [ONE], "watch": {"window": float("nan")}}, "watch.window: input should be a finite"),
     "type of endpoints": ({"endpoints": {"one": "local"}}, "endpoints: expected a list"),
-    "a key that is meant for another": ({"endpoint": [ONE]}, "endpoint: no such key; did you mean endpoints? Keys"),
+    "a key that is meant for another": ({"endpoint": [ONE]}, "endpoint: no such key; did you mean 'endpoints'? Keys"),
     "an empty path": ({"endpoints": [ONE], "credentials": ""}, "credentials: "),
     "a host of no name": ({"endpoints": [ONE], "host": "a b"}, "host: string should match pattern"),
     "range": (

@@ -41,7 +41,7 @@ def test_the_fault_of_the_published_flow_is_found_and_nothing_else() -> None:
         ("data", "error", "$.States.Share.Parameters['principal.$']"),
     ]
     assert "$.input.principal_type is nowhere" in findings[0].message
-    assert "is principal meant?" in findings[0].message
+    assert "did you mean 'principal'?" in findings[0].message
 
 
 def _set(*steps: str, value: Any) -> Callable[[Json], None]:
@@ -102,8 +102,8 @@ def test_a_misspelt_name_is_named() -> None:
     example.definition["States"]["Move"]["Next"] = "Processed"
     example.definition["States"]["Process"]["WaitTme"] = 9
     messages = " ".join(finding.message for finding in findings_of(example))
-    assert "is 'Process' meant?" in messages
-    assert "is WaitTime meant?" in messages
+    assert "did you mean 'Process'?" in messages
+    assert "did you mean 'WaitTime'?" in messages
 
 
 # -- the graph -------------------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_keys_of_the_retired_provider_are_not_those_of_the_new_one() -> None:
 def test_an_address_that_globus_does_not_have_is_found_and_another_host_is_not_asked() -> None:
     definition = flow(action("A", "https://transfer.actions.globus.org/transfers", {}))
     assert only(definition, an_object())[2] == (
-        "no such action there; is https://transfer.actions.globus.org/transfer meant?"
+        "no such action there; did you mean 'https://transfer.actions.globus.org/transfer'?"
     )
     assert findings_of(Example(flow(action("A", "https://example.org/x", {})), an_object(), {})) == []
 

@@ -194,9 +194,9 @@ def test_the_assembly_of_a_run_knows_its_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("name: Beam time", "names: Beam time", ":2: names: unknown key; is name meant?"),
+        ("name: Beam time", "names: Beam time", ":2: names: unknown key; did you mean 'name'?"),
         ("from: raw,", "from: rw,", ":16: steps[0].transfer.from: there is no input 'rw' of type collection"),
-        ("from: raw,", "form: raw,", ":16: steps[0].transfer.form: unknown key; is from meant?"),
+        ("from: raw,", "form: raw,", ":16: steps[0].transfer.form: unknown key; did you mean 'from'?"),
         ("raw: collection", "raw: collections", ":4: inputs.raw: type 'collections': expected one of uuid, collection"),
         (
             "function: $.input.fit_function_id",
@@ -218,7 +218,7 @@ def test_the_assembly_of_a_run_knows_its_steps(tmp_path: Path) -> None:
         ("to: scratch/in", "to: scratch/in/../x", ":16: steps[0].transfer.to: 'in/../x': '..' leads out"),
         ("to: scratch/in", "to: {id: x, path: /~/..}", ":16: steps[0].transfer.to.path: '/~/..': '..' leads out"),
         ("to: home/crates", "to: home/..", ":13: crates.to: '..': '..' leads out of the directory"),
-        ("steps:", "stepz:", "stepz: unknown key; is steps meant?"),
+        ("steps:", "stepz:", "stepz: unknown key; did you mean 'steps'?"),
         ("    transfer: {from: raw, to: scratch/in}\n", "", "step fetch: expected one of transfer, compute, person"),
     ],
 )

@@ -122,7 +122,7 @@ def test_a_whole_number_with_a_point_is_one(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     "assignment, message",
     [
-        ("acc=X", "--set: acc: polaris has no such option. Did you mean account? All are in"),
+        ("acc=X", "--set: acc: polaris has no such option; did you mean 'account'? All are in"),
         ("colour=red", "--set: colour: polaris has no such option. All are in `prov-worker sites show polaris`"),
         ("=3", "--set =3: expected KEY=VALUE"),
     ],

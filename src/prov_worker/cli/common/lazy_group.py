@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from prov_worker.cli.common.renamed import warn_renamed
+from prov_worker.humanize import nearest
 
 
 class LazyGroup(click.Group):
@@ -60,11 +61,8 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(args[0]).lower(), self._modules, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(error.message.rstrip(".") + hint, ctx) from None
+            hint = nearest(str(args[0]), self._modules, likeness=0.5)
+            raise click.UsageError(error.message.rstrip(".") + (f"; {hint}" if hint else ""), ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
@@ -11,6 +10,7 @@ from prov_worker.crate.packs.format import is_pack
 from prov_worker.crate.sources.base import Source
 from prov_worker.crate.sources.lookup import candidates, sources_at
 from prov_worker.errors import CrateError, InputError
+from prov_worker.humanize import nearest
 
 
 def source_by_id(directory: Path, text: str) -> Source:
@@ -49,8 +49,8 @@ def source_by_id(directory: Path, text: str) -> Source:
 def _nearest(directory: Path, text: str) -> str:
     """Return a hint at the crate whose name begins most like a text; those in zips and packs are not opened for it."""
     names = {v.key_of(path.name)[: len(text)]: v.key_of(path.name) for path in candidates(directory)}
-    near = get_close_matches(text, names, n=1)
-    return f"; did you mean {names[near[0]]}?" if near else ""
+    hint = nearest(text, names, shown=names)
+    return f"; {hint}" if hint else ""
 
 
 def _sources(candidate: Path, text: str) -> Iterator[Source]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from prov_worker.flow.checks import CHECKS
 from prov_worker.flow.findings import ERROR, NOTE, Draft
 from prov_worker.flow.source import Steps
 from prov_worker.flow.states import Flow
+from prov_worker.humanize import nearest
 
 
 def actions(flow: Flow) -> Iterator[Draft]:
@@ -24,9 +24,8 @@ def actions(flow: Flow) -> Iterator[Draft]:
         provider = providers.provider_of(url)
         if provider is None:
             if routes := providers.suggestions(url):
-                near = difflib.get_close_matches(url.rstrip("/"), routes, 1, 0.8)
-                hint = f"; is {near[0]} meant?" if near else f"; known are {', '.join(routes)}"
-                yield Draft(ERROR, document, (*steps, "ActionUrl"), f"no such action there{hint}")
+                hint = nearest(url.rstrip("/"), routes, likeness=0.8) or f"known are {', '.join(routes)}"
+                yield Draft(ERROR, document, (*steps, "ActionUrl"), f"no such action there; {hint}")
             continue
         if provider.instead:
             yield Draft(NOTE, document, (*steps, "ActionUrl"), f"retired by Globus; {provider.instead} is in its place")

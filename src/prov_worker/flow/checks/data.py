@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from prov_worker.flow.reads import Read, presence_tests, reads_of, reads_of_rule
 from prov_worker.flow.shapes import Presence, Shape
 from prov_worker.flow.source import Steps, json_path
 from prov_worker.flow.states import Flow, mappings, result_steps
+from prov_worker.humanize import nearest
 
 
 def data(flow: Flow) -> Iterator[Draft]:
@@ -96,11 +96,10 @@ def _never(flow: Flow, text: str, steps: Steps, reading: shapes.Reading) -> str:
     source = "the schema has no such property, and no state writes it" if flow.schema else "no state writes it"
     if reading.length and _is_result(flow, steps[: reading.length]):
         source = f"{followed} has no such property"
-    near = difflib.get_close_matches(str(steps[reading.length]), list(around.properties), 1, 0.5)
-    hint = f"; is {near[0]} meant?" if near else ""
+    hint = nearest(str(steps[reading.length]), around.properties, likeness=0.5)
     if not hint and around.properties and len(around.properties) <= 8:
-        hint = f"; there {'is' if len(around.properties) == 1 else 'are'} {', '.join(around.properties)}"
-    return f"{text} is nowhere: {source}{hint}"
+        hint = f"there {'is' if len(around.properties) == 1 else 'are'} {', '.join(around.properties)}"
+    return f"{text} is nowhere: {source}" + (f"; {hint}" if hint else "")
 
 
 def _is_result(flow: Flow, steps: Steps) -> bool:

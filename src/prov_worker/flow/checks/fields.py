@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ from prov_worker.flow.checks import CHECKS
 from prov_worker.flow.findings import ERROR, WARNING, Draft, Remark
 from prov_worker.flow.source import Steps
 from prov_worker.flow.states import TYPES, Flow, rules
-from prov_worker.humanize import clipped
+from prov_worker.humanize import clipped, nearest
 
 _NAMES = {str: "a text", bool: "true or false", dict: "an object", list: "a list", int: "a whole number"}
 _TOP = {"Comment": str, "StartAt": str, "States": dict}
@@ -171,8 +170,8 @@ def _shown(value: Any) -> str:
 def _instead(name: Any, names: Any) -> str:
     if isinstance(name, str) and name in _ABSENT:
         return f"; {_ABSENT[name]}"
-    near = difflib.get_close_matches(str(name), list(names), 1)
-    return f"; is {near[0]} meant?" if near else ""
+    hint = nearest(str(name), names)
+    return f"; {hint}" if hint else ""
 
 
 def _catcher(catcher: Any, steps: Steps) -> Iterator[Remark]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from prov_worker.flow.checks import CHECKS
 from prov_worker.flow.findings import ERROR, Draft
 from prov_worker.flow.states import Flow
+from prov_worker.humanize import nearest
 
 
 def targets(flow: Flow) -> Iterator[Draft]:
@@ -30,8 +30,8 @@ def targets(flow: Flow) -> Iterator[Draft]:
 
 
 def _absent(name: str, names: dict[str, object]) -> str:
-    near = difflib.get_close_matches(name, list(names), 1)
-    return f"there is no state {name!r}" + (f"; is {near[0]!r} meant?" if near else "")
+    hint = nearest(name, names)
+    return f"there is no state {name!r}" + (f"; {hint}" if hint else "")
 
 
 CHECKS.add("targets", targets, rank=10)

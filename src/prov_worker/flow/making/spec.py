@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 from prov_worker.errors import InputError
 from prov_worker.flow.checks.wait_time import YEAR_S, seconds_of
 from prov_worker.flow.source import Document, Steps, json_path
+from prov_worker.humanize import nearest
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 #: Names of the run's state that are not a step's.
@@ -143,8 +143,7 @@ def read_spec(document: Document) -> Spec:
 def _keys(spec: Spec, place: Steps, value: Mapping[str, Any], names: tuple[str, ...]) -> None:
     for key in value:
         if key not in names:
-            near = difflib.get_close_matches(key, names, 1)
-            hint = f"is {near[0]} meant?" if near else f"there are {', '.join(names)}"
+            hint = nearest(key, names) or f"there are {', '.join(names)}"
             raise spec.refuse((*place, key), f"unknown key; {hint}")
 
 

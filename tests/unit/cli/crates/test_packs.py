@@ -249,7 +249,7 @@ def test_show_takes_the_begin_of_a_task_id(prov_worker: Run, own_crates: Path, p
     assert err == f"prov-worker: {own_crates}/77: no such crate, and no task there has an id that begins so\n"
     if not packed:
         code, _, err = prov_worker("show", DONE[:5] + "0" + DONE[6:], "--dir", own_crates)
-        assert err.endswith(f"begins so; did you mean {DONE}?\n")
+        assert err.endswith(f"begins so; did you mean {DONE!r}?\n")
 
 
 def test_show_takes_the_latest_of_several_attempts(prov_worker: Run, tmp_path: Path) -> None:
