@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from prov_worker.errors import InputError, ProvWorkerError
-from prov_worker.files import lock, open_lock, write_file
+from prov_worker.files import write_file
+from prov_worker.locks import lock, open_lock
 from prov_worker.settings import Settings
 from prov_worker.variables import take_renamed, warn_of_renamed
 

@@ -1,4 +1,4 @@
-"""Flags of ``open(2)`` that not every system has; nothing on one that lacks them.
+"""Opening files: flags of ``open(2)`` that not every system has, nothing on one that lacks them.
 
 What reads crates, runs and stores of jobs serves clients on macOS and Windows too.
 """
@@ -17,3 +17,11 @@ NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 #: To name what is below a directory; Linux needs no right to list it then.
 PATH: int = getattr(os, "O_PATH", 0)
+
+
+def open_to_read(path: str) -> int:
+    """Return a file descriptor, which children do not inherit; -1 if the file cannot be opened."""
+    try:
+        return os.open(path, os.O_RDONLY | CLOEXEC)
+    except OSError:
+        return -1

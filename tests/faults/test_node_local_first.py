@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.files import lock, open_lock
+from prov_worker.locks import lock, open_lock
 from prov_worker.spool import launch
 from prov_worker.spool.paths import SLOT_PREFIX
 from prov_worker.spool.ring_format import RINGS

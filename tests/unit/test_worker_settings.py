@@ -83,8 +83,15 @@ def test_a_worker_does_not_import_what_checks_settings_nor_what_few_tasks_need()
         "import sys, prov_worker.globus.worker; from prov_worker import schedulers; assert schedulers.variables(); "
         "print(*(name for name in sys.modules if name in sys.argv))"
     )
-    names = ["settings", "telemetry_settings", "stream_url", "model", "attempt", "accelerators", "programs", "sandbox"]
-    names += ["capture_settings", "recorder.annotations", "recorder.commands", "recorder.output", "recorder.bash_apps"]
+    names = ["settings", "telemetry_settings", "stream_url", "model", "attempt", "accelerators", "programs", "files"]
+    names += [
+        "sandbox",
+        "capture_settings",
+        "recorder.annotations",
+        "recorder.commands",
+        "recorder.output",
+        "recorder.bash_apps",
+    ]
     names += ["spool.journal", "spool.drain", "spool.ring_reader", "spool.slot_reader"]
     names = [f"prov_worker.{name}" for name in names]
     assert all(importlib.util.find_spec(name) for name in names)

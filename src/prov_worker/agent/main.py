@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prov_worker import __version__, files
+from prov_worker import __version__, files, locks
 from prov_worker.agent.live.snapshot import SharedSnapshot
 from prov_worker.agent.log import JsonLines
 from prov_worker.agent.priority import IN_A_BURST, WRITING, Priority
@@ -64,7 +64,7 @@ def main(runtime: str, crate_dir: str) -> None:
     _lift_limits()
     lock = launch.open_lock(runtime)
     # Tried for a moment: who asks whether an agent lives holds it for microseconds.
-    if not files.lock(lock, _LOCK_PATIENCE_S):
+    if not locks.lock(lock, _LOCK_PATIENCE_S):
         return
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(runtime, launch.STARTING))
@@ -260,7 +260,7 @@ def _leave(runtime: str, held: RuntimeLock, sampler: Any) -> bool:
     """Give the lock up, unless a worker came in the meantime: it makes its slot before it looks at the lock."""
     if not held.is_ours:
         return True
-    files.unlock(held.descriptor)
+    locks.unlock(held.descriptor)
     try:
         waiting = [n for n in os.listdir(runtime) if n.startswith(SLOT_PREFIX) and not n.endswith(".new")]
     except OSError:
@@ -268,7 +268,7 @@ def _leave(runtime: str, held: RuntimeLock, sampler: Any) -> bool:
     if not any(sampler.is_new(os.path.join(runtime, name)) for name in waiting):
         return True
     # If it is held, that worker's own agent is there already.
-    return not files.lock(held.descriptor)
+    return not locks.lock(held.descriptor)
 
 
 class _Outbox:
@@ -332,7 +332,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket, shared: Shared
         os.setsid()
     priority = Priority()
     # one at a time: an agent that leaves may still wait for a plot or for the disk
-    files.lock(launch.open_lock(runtime, FINALISER_LOCK), STUCK_GRACE_S + 30.0)
+    locks.lock(launch.open_lock(runtime, FINALISER_LOCK), STUCK_GRACE_S + 30.0)
     finaliser = Finaliser(runtime, Publisher(crate_dir))
     live = Live(shared, finaliser, runtime, crate_dir)
     adopt_orphans(finaliser, crate_dir, runtime)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from prov_worker.files import open_to_read
+from prov_worker.open_flags import open_to_read
 from prov_worker.spool.slot import MARK
 
 _MAX_ENVIRONMENT = 1 << 18

@@ -14,7 +14,7 @@ import struct
 import time
 from typing import NamedTuple
 
-from prov_worker.files import open_to_read
+from prov_worker.open_flags import open_to_read
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from prov_worker import files
+from prov_worker import locks
 from prov_worker.spool import launch
 from prov_worker.spool.own_files import make_private
 
@@ -54,7 +54,7 @@ class RuntimeLock:
             descriptor = launch.open_lock(self._runtime)
         except OSError:
             return False  # no space, or somebody else's: tried again
-        if not files.lock(descriptor):
+        if not locks.lock(descriptor):
             os.close(descriptor)
             self.is_ours = False
             return False

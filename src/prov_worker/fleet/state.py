@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 import psutil
 
-from prov_worker import files
+from prov_worker import files, locks
 from prov_worker.errors import InputError, ProvWorkerError, SpoolError
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.launch import Launch
@@ -254,7 +254,7 @@ class State:
             held = 0
             for path in self._lock_files(name):
                 try:
-                    descriptor = files.open_lock(path)
+                    descriptor = locks.open_lock(path)
                 except OSError:
                     continue  # a full disk: the other place will do
                 stack.callback(os.close, descriptor)
@@ -315,7 +315,7 @@ def _fits(value: Any, usual: Any) -> bool:
 
 def _locked(descriptor: int, path: Path, wait_s: float) -> bool:
     try:
-        if files.lock(descriptor, wait_s):
+        if locks.lock(descriptor, wait_s):
             return True
     except OSError:
         return False  # a file system without locks: the other place will do

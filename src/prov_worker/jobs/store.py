@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prov_worker import files, open_flags
+from prov_worker import locks, open_flags
 from prov_worker.jobs.errors import StoreError
 
 VERSION = 1
@@ -190,11 +190,11 @@ def _lock(path: Path) -> int:
     """Lock a store; return the descriptor that holds the lock. It stays beside the store."""
     beside = path.with_name(f"{path.name}.lock")
     try:
-        descriptor = files.open_lock(beside)
+        descriptor = locks.open_lock(beside)
     except OSError as error:
         raise StoreError(path, f"cannot be locked: {beside}: {error.strerror}") from error
     try:
-        free = files.lock(descriptor, _WAIT_S)
+        free = locks.lock(descriptor, _WAIT_S)
     except OSError as error:
         os.close(descriptor)
         raise StoreError(path, f"cannot be locked: {error.strerror}; keep it on a file system with locks") from error

@@ -10,8 +10,8 @@ import os
 import resource
 import threading
 
-from prov_worker.files import open_to_read
 from prov_worker.interruptions import is_own
+from prov_worker.open_flags import open_to_read
 from prov_worker.spool.ring_records import BLOCKS, CHILDREN, PACK_END, ROSE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from prov_worker.files import open_to_read
 from prov_worker.interruptions import is_own
+from prov_worker.open_flags import open_to_read
 from prov_worker.spool.slot import LISTED, Slot
 
 _CPUCLOCK_SCHED = 2

@@ -6,8 +6,8 @@ import json
 import os
 from typing import Any
 
-from prov_worker.files import lock
 from prov_worker.interruptions import is_own
+from prov_worker.locks import lock
 from prov_worker.spool import launch
 from prov_worker.spool.own_files import read_own
 

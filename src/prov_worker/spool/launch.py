@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 from prov_worker import schedulers
-from prov_worker.files import lock
 from prov_worker.interruptions import is_own
+from prov_worker.locks import lock
 from prov_worker.spool.own_files import open_own
 from prov_worker.spool.slot import MARK
 

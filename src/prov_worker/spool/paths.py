@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from prov_worker.errors import SpoolError
-from prov_worker.files import write_file
 from prov_worker.processes import host_name, is_running, pid_namespace, process_start, runs_in_container
 from prov_worker.spool import places
 from prov_worker.spool.own_files import allocate, is_private, make_private, open_in_private, open_own, read_own
@@ -290,6 +289,8 @@ def _token(spool: str, *, make: bool) -> str:
             return text
     if make:
         with contextlib.suppress(OSError):
+            from prov_worker.files import write_file  # most names are free
+
             token = os.urandom(_TOKEN_LENGTH // 2).hex()
             os.close(open_in_private(path, os.O_WRONLY | os.O_CREAT))
             write_file(path, token, mode=0o600)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from prov_worker.files import lock
+from prov_worker.locks import lock
 from prov_worker.spool.own_files import open_in_private
 from prov_worker.spool.paths import place_of, places_here
 

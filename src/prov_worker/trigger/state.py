@@ -16,7 +16,7 @@ from typing import Any
 
 from prov_worker import files
 from prov_worker.errors import InputError
-from prov_worker.files import FORK_WAIT_S, lock, open_lock
+from prov_worker.locks import FORK_WAIT_S, lock, open_lock
 from prov_worker.spool.own_files import make_private
 
 #: Contents of a folder that are remembered as fired.

@@ -10,7 +10,7 @@ import pytest
 
 from prov_worker.agent import runtime_lock
 from prov_worker.agent.runtime_lock import RuntimeLock
-from prov_worker.files import lock
+from prov_worker.locks import lock
 from prov_worker.spool import launch
 
 

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from prov_worker.errors import InputError
-from prov_worker.files import FORK_WAIT_S, lock, open_lock
 from prov_worker.localservice.sqlite.schema import MIGRATIONS
+from prov_worker.locks import FORK_WAIT_S, lock, open_lock
 
 #: ``UPDATE … RETURNING``.
 _OLDEST_SQLITE = (3, 35, 0)

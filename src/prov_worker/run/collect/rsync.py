@@ -29,7 +29,8 @@ from prov_worker.crate.publish import read_attempt
 from prov_worker.crate.sources import DirectorySource, digest
 from prov_worker.crate.sources.bills import is_bill
 from prov_worker.errors import CrateError, InputError
-from prov_worker.files import FORK_WAIT_S, lock, open_lock, read_regular, stays_in
+from prov_worker.files import read_regular, stays_in
+from prov_worker.locks import FORK_WAIT_S, lock, open_lock
 from prov_worker.run.collect.packs import PackCollection, PackProblem
 from prov_worker.run.collect.remote import CollectError, Place, private_directory
 from prov_worker.run.model import Problem

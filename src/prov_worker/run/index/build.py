@@ -14,7 +14,7 @@ from prov_worker.crate.packs.format import is_pack
 from prov_worker.crate.sources import candidates, in_zip
 from prov_worker.crate.sources.packs import signature_of
 from prov_worker.errors import InputError
-from prov_worker.files import lock, open_lock
+from prov_worker.locks import lock, open_lock
 from prov_worker.run.index.mapping import Mapper, map_serial
 from prov_worker.run.index.pieces import pieces
 from prov_worker.run.index.read import ReadBatch, read_batch
