@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 
-class MountLine(NamedTuple):
-    """One line, with its octal escapes taken back.
+class MountLine:
+    """One line, with its octal escapes taken back: a plain class, as named tuples are slow to define in each worker.
 
     Attributes:
         root: the directory of the file system that is seen at the point.
@@ -19,12 +18,15 @@ class MountLine(NamedTuple):
         super_options: of the file system, separated by commas.
     """
 
-    root: str
-    point: str
-    options: str
-    type: str
-    source: str
-    super_options: str
+    __slots__ = ("options", "point", "root", "source", "super_options", "type")
+
+    def __init__(self, root: str, point: str, options: str, type: str, source: str, super_options: str) -> None:  # noqa: A002
+        self.root = root
+        self.point = point
+        self.options = options
+        self.type = type
+        self.source = source
+        self.super_options = super_options
 
 
 def parse_mountinfo(text: str) -> Iterator[MountLine]:

@@ -285,4 +285,6 @@ def test_variable_of_charliecloud_in_a_real_user_name_space() -> None:
 
 def test_lines_of_mountinfo() -> None:
     text = "1 2 3\n22 1 0:20 / /proc rw\n30 1 0:25 /a\\040b /c\\134d ro shared:1 master:2 - ext4 /dev/a rw,x\n"
-    assert list(parse_mountinfo(text)) == [("/a b", "/c\\d", "ro", "ext4", "/dev/a", "rw,x")]
+    (line,) = parse_mountinfo(text)
+    assert (line.root, line.point, line.options) == ("/a b", "/c\\d", "ro")
+    assert (line.type, line.source, line.super_options) == ("ext4", "/dev/a", "rw,x")

@@ -11,7 +11,6 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from prov_worker.interruptions import is_own
 from prov_worker.open_flags import open_to_read
@@ -22,13 +21,16 @@ _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _NO_BYTES = (None, None, None, None)
 
 
-class _Reading(NamedTuple):
+class _Reading:
     """Counters of one descendant: of itself, and of the children that it has waited for."""
 
-    cpu_ns: int
-    waited_ns: int
-    ran: bool
-    io: Sequence[int | None]
+    __slots__ = ("cpu_ns", "io", "ran", "waited_ns")
+
+    def __init__(self, cpu_ns: int, waited_ns: int, ran: bool, io: Sequence[int | None]) -> None:
+        self.cpu_ns = cpu_ns
+        self.waited_ns = waited_ns
+        self.ran = ran
+        self.io = io
 
 
 class Descendants:
