@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from prov_worker.mountinfo import MountLine, parse_mountinfo
 
@@ -48,7 +47,7 @@ _POD = r"/pods/(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})/"
 _SESSION = r"/(apptainer|singularity)/mnt/(?:session|container)\b"
 
 
-class Container(NamedTuple):
+class Container:
     """A container.
 
     Attributes:
@@ -56,8 +55,15 @@ class Container(NamedTuple):
         image: its file or name; None if nothing inside tells it.
     """
 
-    kind: str
-    image: str | None
+    __slots__ = ("image", "kind")
+
+    def __init__(self, kind: str, image: str | None) -> None:
+        self.kind = kind
+        self.image = image
+
+    def to_mapping(self) -> dict[str, str | None]:
+        """Return both as plain data."""
+        return {"kind": self.kind, "image": self.image}
 
 
 def find_container(environ: Mapping[str, str], root: str = "/", proc: str = "/proc") -> Container | None:

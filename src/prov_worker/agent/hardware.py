@@ -222,7 +222,7 @@ def _is_over(process: dict[str, Any]) -> bool:
 
 def _own_container() -> dict[str, str | None] | None:
     container = find_container(os.environ)
-    return None if container is None else container._asdict()
+    return None if container is None else container.to_mapping()
 
 
 def _unknown(node: HardwareSnapshot) -> _Reports:

@@ -65,7 +65,7 @@ def process_facts(environ: Mapping[str, str], around: Container | None) -> dict[
         "cgroup": _own_groups(),
         "python": own_python(),
         "path": [directory for directory in sys.path if os.path.isabs(directory)],
-        "container": None if around is None else around._asdict(),
+        "container": None if around is None else around.to_mapping(),
         "noted_ns": time.time_ns(),
     }
 

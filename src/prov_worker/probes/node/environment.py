@@ -91,7 +91,7 @@ def _distributions(places: tuple[tuple[str, int | None], ...]) -> dict[str, str]
 def _container(context: ProbeContext) -> dict[str, str | None] | None:
     """Return kind and image of the container that this runs in; None outside of one."""
     container = find_container(context.environ, str(context.etc.parent), str(context.proc))
-    return None if container is None else container._asdict()
+    return None if container is None else container.to_mapping()
 
 
 def _operating_system(context: ProbeContext) -> str | None:
