@@ -20,6 +20,8 @@ _SAMPLE: Final = form.central_entry(b"", zipfile.ZIP_STORED, 0, (0, 0, 0), (0, 0
 _BEGIN, _, _, _, _, _SIZES, _, _, _REST = _ENTRY.unpack_from(_SAMPLE)
 _EXTRA: Final = _SAMPLE[_ENTRY.size : _ENTRY.size + 4]
 _END_BYTES: Final = len(form.end_records(0, 0, 0))
+#: Bytes that are in memory at a time: more than the longest entry has.
+_WINDOW = 1 << 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 #: What is alike in all members.
 _ALIKE: Final = (
@@ -57,21 +59,29 @@ def read_central(descriptor: int, size: int) -> list[zipfile.ZipInfo] | None:
     count, length, offset = counted
     if offset + length + _END_BYTES != size or end != form.end_records(count, length, offset):
         return None
-    data = os.pread(descriptor, length, offset)
-    return _members(data, count) if len(data) == length else None
-
-
-def _members(data: bytes, count: int) -> list[zipfile.ZipInfo] | None:
     infos: list[zipfile.ZipInfo] = []
-    at, end = 0, len(data)
-    moments: dict[tuple[int, int], tuple[int, int, int, int, int, int]] = {}
-    while at + _ENTRY.size + _ZIP64.size <= end:
-        begin, method, hour, day, crc, sizes, name_size, extra_size, rest = _ENTRY.unpack_from(data, at)
-        name_at = at + _ENTRY.size
-        extra_at = name_at + name_size
-        at = extra_at + extra_size
-        if begin != _BEGIN or sizes != _SIZES or rest != _REST or extra_size < _ZIP64.size or at > end:
+    left = length
+    while left:
+        read = _take(os.pread(descriptor, min(_WINDOW, left), offset + length - left), infos)
+        if not read:
             return None
+        left -= read
+    return infos if len(infos) == count else None
+
+
+def _take(data: bytes, infos: list[zipfile.ZipInfo]) -> int | None:
+    """Add the members of entries that lie whole in some bytes; return how many bytes these take, None if not ours."""
+    after = 0
+    moments: dict[tuple[int, int], tuple[int, int, int, int, int, int]] = {}
+    while after + _ENTRY.size <= len(data):
+        begin, method, hour, day, crc, sizes, name_size, extra_size, rest = _ENTRY.unpack_from(data, after)
+        name_at = after + _ENTRY.size
+        extra_at = name_at + name_size
+        if begin != _BEGIN or sizes != _SIZES or rest != _REST or extra_size < _ZIP64.size:
+            return None
+        if extra_at + extra_size > len(data):
+            break
+        after = extra_at + extra_size
         extra, content, stored, offset = _ZIP64.unpack_from(data, extra_at)
         if extra != _EXTRA or method not in _METHODS:
             return None
@@ -89,8 +99,8 @@ def _members(data: bytes, count: int) -> list[zipfile.ZipInfo] | None:
         info.filename = name
         info.date_time, info.compress_type, info.CRC = moment, method, crc
         info.file_size, info.compress_size, info.header_offset = content, stored, offset
-        info.extra = data[extra_at:at]
+        info.extra = data[extra_at + _ZIP64.size : after]  # what is not in the fields: a stamp
         for field, value in (("orig_filename", name), *_ALIKE):
             setattr(info, field, value)
         infos.append(info)
-    return infos if at == end and len(infos) == count else None
+    return after

@@ -28,7 +28,9 @@ class RawZip:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._at = 0
-        self._entries: list[bytes] = []
+        #: The central directory so far, and the number of its entries.
+        self._directory = bytearray()
+        self._count = 0
 
     @property
     def size(self) -> int:
@@ -49,7 +51,7 @@ class RawZip:
         self._stream.write(header)
         self._stream.write(packed.data)
         sizes = (packed.size, len(packed.data), self._at)
-        self._entries.append(form.central_entry(encoded, packed.method, packed.crc, sizes, moment, stamp))
+        self._note(form.central_entry(encoded, packed.method, packed.crc, sizes, moment, stamp))
         self._at += len(header) + len(packed.data)
 
     def add_file(self, name: str, path: Path) -> None:
@@ -71,7 +73,11 @@ class RawZip:
         self._stream.write(form.local_header_of(encoded, zipfile.ZIP_DEFLATED, crc, (size, stored), _MOMENT))
         self._at = begin + length + stored
         self._stream.seek(self._at)
-        self._entries.append(form.central_entry(encoded, zipfile.ZIP_DEFLATED, crc, (size, stored, begin), _MOMENT))
+        self._note(form.central_entry(encoded, zipfile.ZIP_DEFLATED, crc, (size, stored, begin), _MOMENT))
+
+    def _note(self, entry: bytes) -> None:
+        self._directory += entry
+        self._count += 1
 
     def finish(self, comment: bytes) -> None:
         """Write the central directory, and have all on disk.
@@ -79,7 +85,7 @@ class RawZip:
         Args:
             comment: of the zip.
         """
-        directory = b"".join(self._entries)
-        self._stream.write(directory + form.end_records(len(self._entries), len(directory), self._at, comment))
+        self._stream.write(self._directory)
+        self._stream.write(form.end_records(self._count, len(self._directory), self._at, comment))
         self._stream.flush()
         os.fsync(self._stream.fileno())

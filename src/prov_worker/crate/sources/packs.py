@@ -7,6 +7,7 @@ keeps its bytes; the next look opens it again, since a network file system shows
 from __future__ import annotations
 
 import os
+import sys
 import zipfile
 import zlib
 from collections import Counter
@@ -138,7 +139,7 @@ class PackFile(PackMembers):
             members = self.infos.get(crate)
             if members is None:
                 members = self.infos[crate] = {}
-            members[relative] = info
+            members[sys.intern(relative)] = info  # most are the same in each crate
 
     def _look(self) -> list[zipfile.ZipInfo]:
         growing = self.path.with_name(self.path.name + form.PART)

@@ -32,6 +32,8 @@ from prov_worker.run.index.pieces import pieces
 
 #: Other processes are not worth their start for fewer pieces.
 _FEW_PIECES = 8
+#: Crates of a piece: what is read of several pieces is in memory at a time.
+_PER_PIECE = 100
 
 
 def assemble(
@@ -75,7 +77,9 @@ def assemble(
                 progress(number, len(paths))
                 draft.take(candidate)
             if spread:
-                for piece in mapper(Examiner(options.max_file_bytes), pieces(map(str, spread), cut=True)):
+                for piece in mapper(
+                    Examiner(options.max_file_bytes), pieces(map(str, spread), cut=True, per_piece=_PER_PIECE)
+                ):
                     draft.take_piece(piece)
             progress(len(paths), len(paths))
             result = draft.finish()

@@ -19,7 +19,7 @@ from prov_worker.errors import CrateError
 from prov_worker.testing import task_id
 
 START_NS = 1_790_000_000_000_000_000
-FIELDS = ("filename", "date_time", "compress_type", "CRC", "file_size", "compress_size", "header_offset", "extra",
+FIELDS = ("filename", "date_time", "compress_type", "CRC", "file_size", "compress_size", "header_offset",
           "comment", "flag_bits", "external_attr", "internal_attr", "create_system", "extract_version")  # fmt: skip
 
 
@@ -42,13 +42,20 @@ def read(path: Path) -> list[zipfile.ZipInfo] | None:
         os.close(descriptor)
 
 
-def test_members_are_those_that_the_standard_library_reads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [200, 1 << 20])
+def test_members_are_those_that_the_standard_library_reads(
+    tmp_path: Path, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prov_worker.crate.packs.central._WINDOW", window)
     path = written(tmp_path, "a.crate", "b.crate", "b.attempt-1.crate")
     infos = read(path)
     assert infos is not None
     with zipfile.ZipFile(path) as archive:
         assert [[getattr(info, field) for field in FIELDS] for info in infos] == [
             [getattr(info, field) for field in FIELDS] for info in archive.infolist()
+        ]
+        assert [form.stamp_in(info.extra, "t") for info in infos] == [
+            form.stamp_in(info.extra, "t") for info in archive.infolist()
         ]
         assert archive.read(infos[0]) == b"data/\xc3\xa4.txt" * 50
         assert repr(infos[0])  # nothing of it is missing
