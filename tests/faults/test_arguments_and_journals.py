@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from prov_worker.spool.slot import SIZE, Slot
 from prov_worker.spool.slot_reader import SlotReader
 from support import calls as functions
 from support.crate_dir import CrateDir, kill_together, wait_until
-from support.direct import Call, Start
+from support.direct import Call, DirectWorker, Start
 from support.worker import pack
 
 
@@ -40,7 +42,7 @@ def test_arguments_and_results_that_cannot_travel(crate_dir: CrateDir, start: St
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("capture", ["types", "values"])
+@pytest.mark.parametrize("capture", [pytest.param("types", marks=pytest.mark.long), "values"])  # values have types
 def test_an_argument_of_100_mb(crate_dir: CrateDir, start: Start, capture: str) -> None:
     size = 100 << 20
     calls = [Call("length", (b"x" * size,)), Call("length", (["token " + "y" * size],)), Call("length", (10**5000,))]
@@ -53,18 +55,32 @@ def test_an_argument_of_100_mb(crate_dir: CrateDir, start: Start, capture: str) 
         assert not path.is_file() or path.stat().st_size < 1 << 20
 
 
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Call], CrateDir]]:
+    """Nine tasks that a worker ran, and its crate directory, which nobody finishes. Read only."""
+    directory = tmp_path_factory.mktemp("unfinished")
+    (directory / "sitecustomize.py").write_text("import sys; sys.executable = None")  # no agent can be started
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join([str(directory), str(tests.parent / "src"), str(tests)])
+    calls = [Call("add", (n, n)) for n in range(9)]
+    crate_dir = CrateDir(directory / "crates")
+    worker = DirectWorker(directory, calls, crate_dir.crates, environment={"PYTHONPATH": path})
+    try:
+        assert worker.wait() == 0
+        yield calls, crate_dir
+    finally:
+        worker.stop()
+        crate_dir.close()
+
+
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 @pytest.mark.parametrize("damage", ["torn", "garbage", "zeros", "not_an_object", "wrong_types"])
 def test_a_damaged_line_costs_no_other_task(
-    crate_dir: CrateDir, start: Start, tmp_path: Path, place: str, damage: str
+    crate_dir: CrateDir, unfinished: tuple[list[Call], CrateDir], place: str, damage: str
 ) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text("import sys; sys.executable = None")  # nobody finishes it meanwhile
-    tests = Path(__file__).parents[1]
-    path = os.pathsep.join([str(site), str(tests.parent / "src"), str(tests)])
-    calls = [Call("add", (n, n)) for n in range(9)]
-    assert start(*calls, environment={"PYTHONPATH": path}).wait() == 0
+    calls, source = unfinished
+    assert source.names() == []
+    shutil.copytree(source.crates, crate_dir.crates)
     (journal,) = crate_dir.journals()
     lines = journal.read_bytes().splitlines(keepends=True)
     at = {"first": 0, "middle": len(lines) // 2, "last": len(lines) - 1}[place]

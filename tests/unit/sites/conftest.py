@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ def _compiled() -> dict[str, Any]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def _checked() -> set[str]:
+    return set()
+
+
 @pytest.fixture(autouse=True)
 def compiled_once(_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile each text of a template once: the same ones are rendered hundreds of times."""
@@ -34,3 +40,21 @@ def compiled_once(_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch) ->
         return _compiled[source]
 
     monkeypatch.setattr(SandboxedEnvironment, "compile", compile_once)
+
+
+@pytest.fixture(autouse=True)
+def checked_once(_checked: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check each schema itself once: options are validated against the same ones hundreds of times."""
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator
+    assert jsonschema.validators.validator_for({}) is validator
+    check_schema = validator.check_schema
+
+    def check_once(schema: Any, *arguments: Any, **options: Any) -> None:
+        text = json.dumps(schema)
+        if text not in _checked:
+            check_schema(schema, *arguments, **options)
+            _checked.add(text)
+
+    monkeypatch.setattr(validator, "check_schema", check_once)
