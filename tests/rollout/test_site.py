@@ -65,7 +65,6 @@ LONG_SCRONTAB = pytest.param("scrontab", marks=[*SCRONTAB.marks, pytest.mark.lon
 #: For what does not differ from node to node.
 on_systemd = pytest.mark.parametrize("node", [SYSTEMD], indirect=True)
 on_slurm = pytest.mark.parametrize("node", [SLURM], indirect=True)
-on_clusters = pytest.mark.parametrize("node", [SLURM, SCRONTAB], indirect=True)
 on_all_but_quick = pytest.mark.parametrize("node", [SYSTEMD, SLURM, LONG_SCRONTAB], indirect=True)
 
 
@@ -242,7 +241,7 @@ def test_an_upgrade_that_fails_loses_no_task(node: Node, wheelhouse: Path, tmp_p
     assert [number for _, number, _ in results] == list(range(30))
 
 
-@on_clusters
+@on_all_but_quick
 def test_an_upgrade_takes_the_new_version(node: Node, tmp_path: Path) -> None:
     wheels = release("0.1.2", Path(node.variables["prov_worker_wheelhouse_src"]), tmp_path / "wheels")
     values = {"prov_worker_version": "0.1.2", "prov_worker_wheelhouse_src": str(wheels)}
