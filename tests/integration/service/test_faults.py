@@ -147,6 +147,7 @@ def test_daemon_killed_and_started_again(stack: Stack, load: Load) -> None:
     load.check()
 
 
+@pytest.mark.long  # being killed, above, loses more
 def test_daemon_stopped_and_started_again(stack: Stack, load: Load) -> None:
     load.daemon.stop()
     load.daemon.start()
