@@ -57,7 +57,7 @@ def test_verdicts_on_steps_that_run_again(crate_dir: CrateDir, start: Start, tmp
         "kill_self": "same",
     }
     assert steps["roll"]["parts"]["result"]["verdict"] == "same"
-    assert steps["roll"]["parts"]["files"]["details"] == ["rolled.dat: other content (100 bytes, now 100)"]
+    assert steps["roll"]["parts"]["files"]["details"] == ["rolled.dat: other content (100 bytes, now 100 bytes)"]
     (changed,) = steps["roll"]["parts"]["numbers"]["details"]
     assert changed.startswith("loss: ")
     assert steps["interval"]["parts"]["result"]["details"] == ["no digest of an object of type datetime.timedelta"]

@@ -14,6 +14,7 @@ from prov_worker.agent.drains import Drains
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.tick import WorkerDeath
 from prov_worker.attempt import AttemptId
+from prov_worker.humanize import plural
 from prov_worker.model import Failure, host_name
 from prov_worker.spool.notes import parse_note, read_notes
 from prov_worker.spool.slot_reader import SlotReader, SlotTask
@@ -172,9 +173,9 @@ class DeadWorkers:
             try:
                 if follower.problems:
                     self._say(
-                        "%s: %d lines cannot be understood; it is kept, as the record of a task may be among them",
+                        "%s: %s cannot be understood; it is kept, as the record of a task may be among them",
                         follower.path,
-                        follower.problems,
+                        plural(follower.problems, "line"),
                     )
                 elif not follower.put_away():
                     self._journals.read(follower, None, everything=True)
@@ -186,7 +187,9 @@ class DeadWorkers:
             self._journals.forget(follower)
             unrecorded = self._drains.unrecorded(follower.path)
             if unrecorded:
-                self._say("%s: %d tasks left no record: there was no space for more", follower.path, unrecorded)
+                self._say(
+                    "%s: %s left no record: there was no space for more", follower.path, plural(unrecorded, "task")
+                )
             self._drains.remove(follower.path, counted=self._last)
             with contextlib.suppress(OSError):  # an adopted journal has no slot
                 os.unlink(path)

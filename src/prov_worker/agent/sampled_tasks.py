@@ -15,7 +15,7 @@ _MAX_KEPT = 20_000
 
 
 class SampledTasks:
-    """What the sampler has told of tasks that have ended.
+    """What the sampler reported of tasks that have ended.
 
     Attributes:
         series: by attempt.

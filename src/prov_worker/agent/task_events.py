@@ -22,7 +22,7 @@ from prov_worker.agent.gpu_share import gpu_sums
 from prov_worker.attempt import AttemptId
 from prov_worker.counters import COUNTERS
 from prov_worker.crate.error_line import error_of
-from prov_worker.humanize import clipped
+from prov_worker.humanize import clipped, plural
 from prov_worker.model import TaskRecord
 from prov_worker.spool import stream_request
 from prov_worker.spool.event_log import EventLog, event_dir, log_names, remove_log
@@ -161,7 +161,7 @@ class TaskEvents:
         except OSError as error:
             self._say("events of tasks cannot be written, they stay in memory: %s", error)
         if log.lost > self._lost:
-            self._say("%d events of tasks were given up: they could not be written for long", log.lost - self._lost)
+            self._say("%s of tasks given up: not to be written for long", plural(log.lost - self._lost, "event"))
             self._lost = log.lost
             return True
         return not log.is_holding

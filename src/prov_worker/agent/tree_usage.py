@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from prov_worker.agent.process_meter import Io
 from prov_worker.agent.process_use import ProcessUse, TreeUse
 from prov_worker.counters import Usage
+from prov_worker.humanize import plural
 from prov_worker.model import Column, Series
 
 #: Entries of a journal's ``kin`` beyond those of earlier releases.
@@ -148,7 +149,9 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
             "did after the last one is in no total."
         )
     if unread:
-        notes.append(f"Bytes that {unread} descendants read and wrote could not be read, and are in no total.")
+        notes.append(
+            f"Bytes that {plural(unread, 'descendant')} read and wrote could not be read, and are in no total."
+        )
     if uncounted and usage.cpu_user_s is not None and (sampled or (tree is not None and tree.descendants)):
         notes.append(
             "Other tasks ran in this process meanwhile, so what children used is known from samples alone: children "

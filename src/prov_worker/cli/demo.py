@@ -109,7 +109,7 @@ def _print_table(rows: list[dict[str, Any]], crates: str, *, packed: bool) -> No
     )
     out = terminal.console()
     made = [row for row in rows if row["crate"]]
-    out.print(terminal.plain(f"{len(made)} of {len(rows)} tasks left a crate in {crates}/"))
+    out.print(terminal.plain(f"{len(made)} of {plural(len(rows), 'task')} left a crate in {crates}/"))
     if made:
         program = terminal.program()
         telling = max(made, key=lambda row: row.get("samples") or 0)

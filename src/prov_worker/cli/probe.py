@@ -9,7 +9,7 @@ import click
 from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.errors import InputError
-from prov_worker.humanize import duration, size
+from prov_worker.humanize import duration, plural, size
 from prov_worker.model import ProbeReport
 from prov_worker.settings import PROBES
 
@@ -61,7 +61,7 @@ def _headline(name: str, data: dict[str, Any]) -> str:
     if name == "cpu":
         cores = data.get("physical_cores")
         return f"{data.get('model') or 'CPU'}: {data.get('logical')} logical CPUs" + (
-            f" on {cores} cores" if cores else ""
+            f" on {plural(cores, 'core')}" if cores else ""
         )
     if name == "memory":
         text = f"{size(data.get('total_bytes'))}, {size(data.get('available_bytes'))} available"
@@ -77,7 +77,7 @@ def _headline(name: str, data: dict[str, Any]) -> str:
         python = data.get("python") or {}
         return (
             f"{data.get('os')}, kernel {data.get('kernel')}, {python.get('implementation', 'Python')} "
-            f"{python.get('version')}, {len(data.get('distributions') or ())} distributions"
+            f"{python.get('version')}, {plural(len(data.get('distributions') or ()), 'distribution')}"
         )
     return ", ".join(f"{key} {value}" for key, value in data.items() if isinstance(value, (str, int)))
 

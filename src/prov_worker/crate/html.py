@@ -11,6 +11,7 @@ from html import escape
 
 from prov_worker.crate.identifiers import leads_outside, local_path
 from prov_worker.crate.json_text import clean, is_web
+from prov_worker.humanize import plural
 
 #: Most characters of a text in a cell.
 CELL_LIMIT = 400
@@ -93,7 +94,7 @@ def table(content: Table) -> str:
         parts.append(f"<tr>{first}{''.join(f'<td>{cell}</td>' for cell in cells[1:])}</tr>")
     parts.append("</table>")
     if content.left_out:
-        parts.append(f"<p>{content.left_out:,} more are not shown.</p>")
+        parts.append(f"<p>{plural(content.left_out, 'more is', 'more are')} not shown.</p>")
     return "".join(parts)
 
 

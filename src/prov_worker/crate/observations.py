@@ -9,6 +9,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import entity, property_value
 from prov_worker.crate.json_text import one_line, safe_name
 from prov_worker.crate.series_json import CPU_COLUMN, RSS_COLUMN
+from prov_worker.humanize import plural
 from prov_worker.model import Column, Series, TaskSeries
 
 _LABELS = {
@@ -110,13 +111,13 @@ def _finite(value: float | None) -> bool:
 
 def _completeness(series: Series, column: Column) -> str:
     if column.interval_s is not None:
-        return f"{sum(value is not None for value in column.mean)} samples"
+        return plural(sum(value is not None for value in column.mean), "sample")
     taken = series.taken if series.taken is not None else len(series)
-    text = f"{taken} samples"
+    text = plural(taken, "sample")
     if series.expected is not None:
-        text = f"{taken} of {series.expected} expected samples"
+        text = f"{taken:,} of {plural(series.expected, 'expected sample')}"
     if len(series) != taken:
-        text += f", kept as {len(series)}"
+        text += f", kept as {len(series):,}"
     if series.longest_gap_s is not None:
         text += f", longest gap {series.longest_gap_s:.3g} s"
     return text

@@ -11,6 +11,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import USER_ENDPOINT
 from prov_worker.crate.entities import entity, frame, property_value
 from prov_worker.crate.json_text import clean, one_line, ranges, safe_name, scalar, urn
+from prov_worker.humanize import plural
 from prov_worker.model import Command, Failure, OutputFile, TaskRecord, TaskSeries, Usage, Value, Worker
 
 #: Of each counter the name, the id of its PropertyValue, and what stands before and after the value.
@@ -122,7 +123,7 @@ def _value(identifier: str, described: Value) -> str:
     kind = one_line(described.type) or "unknown"
     parts = [f"type {kind}"]
     if described.size_bytes is not None:
-        parts.append(f"{described.size_bytes} bytes")
+        parts.append(plural(described.size_bytes, "byte"))
     if described.length is not None:
         parts.append(f"length {described.length}")
     shown: str | int | float

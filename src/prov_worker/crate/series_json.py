@@ -19,6 +19,7 @@ from typing import Any
 
 from prov_worker.crate.bounds import MAX_NUMBER, MAX_SAMPLES
 from prov_worker.crate.json_text import encode, finite, is_number, utc
+from prov_worker.humanize import plural
 from prov_worker.model import Column, Series, TaskSeries
 
 CPU_COLUMN = "cpu_percent"
@@ -107,7 +108,9 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
                 if count > MAX_SAMPLES:
                     raise ValueError(f"more than {MAX_SAMPLES:,} samples")
                 if len(values) != len(offsets):
-                    raise ValueError(f"{base}.{name}.{part}: {len(values)} values for {len(offsets)} times")
+                    raise ValueError(
+                        f"{base}.{name}.{part}: {plural(len(values), 'value')} for {plural(len(offsets), 'time')}"
+                    )
             columns[name] = Column(
                 unit=_text(column["unit"], name, "unit"),
                 mean=_numbers(column["mean"], name, "mean"),

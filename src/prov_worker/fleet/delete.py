@@ -10,6 +10,7 @@ from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.result import Outcome, ordered, pick
 from prov_worker.fleet.state import EndpointRecord, State
+from prov_worker.humanize import plural
 from prov_worker.sites.install import DamagedError
 
 
@@ -88,7 +89,7 @@ def _delete(folder: ManagedEndpoint, records: dict[str, EndpointRecord], *, forc
     unsent = [path for user in users for path in (user / "unacked_results").glob("*") if path.is_file()]
     if unsent and not force:
         where = unsent[0].parent
-        detail = f"{len(unsent)} results that could not be sent lie in {where}; start it once, or --discard-unsent"
+        detail = f"unsent: {plural(len(unsent), 'result')} in {where}; start it once, or --discard-unsent"
         return Outcome(name, "kept", detail, good=False)
     directories: list[Path] = [folder.directory, *users]
     listing = ", ".join(str(path) for path in directories)

@@ -7,6 +7,7 @@ import os
 from prov_worker.errors import InputError
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
+from prov_worker.humanize import plural
 
 _GOES_ON = "goes on with what it read before"
 
@@ -79,7 +80,7 @@ def _differences(before: Fleet, after: Fleet) -> list[tuple[str, str]]:
         shortest, longest = watch.backoff_s
         changes = (
             f"watch: looks every {watch.interval_s:g} s, back-off {shortest:g} to {longest:g} s, "
-            f"{watch.cap} restarts in {watch.window_s:g} s, metrics in {watch.metrics or 'no file'}"
+            f"{plural(watch.cap, 'restart')} in {watch.window_s:g} s, metrics in {watch.metrics or 'no file'}"
         )
         lines.append(("file", changes))
     if before.credentials != after.credentials:

@@ -25,6 +25,7 @@ from prov_worker.fleet.watchlog import WatchLog, moment, reason
 from prov_worker.globus import orphans
 from prov_worker.globus.daemons import STALE_S, Core
 from prov_worker.globus.orphans import PoolProcess
+from prov_worker.humanize import plural
 from prov_worker.processes import boot_id
 
 #: A daemon that was started and has no pid file yet may be loading its code, or waiting for the web service.
@@ -280,7 +281,9 @@ class Supervisor:
         at, why = next_time(record, watch, now)
         if why == "cap":
             self.log.decide(
-                record, name, f"not restarted: {watch.cap} restarts in {watch.window_s:g} s; {moment(at, now)}"
+                record,
+                name,
+                f"not restarted: {plural(watch.cap, 'restart')} in {watch.window_s:g} s; {moment(at, now)}",
             )
             return
         if why:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prov_worker.errors import InputError
 from prov_worker.globus.call_packing import pack_arguments
+from prov_worker.humanize import plural
 from prov_worker.jobs.errors import BatchFailedError
 from prov_worker.jobs.job import Job
 from prov_worker.jobs.sender import MAX_JOBS
@@ -144,10 +145,8 @@ class Batch:
         failed = self.failed
         reasons = [f"{job.key}: {job.state}" + (f": {_last_line(job.error)}" if job.error else "") for job in failed]
         more = f"; {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
-        return BatchFailedError(
-            f"batch {self.name}: {len(failed)} of {len(self)} items have no value: {'; '.join(reasons[:_NAMED])}{more}",
-            failed,
-        )
+        counts = f"{len(failed)} of {plural(len(self), 'item has', 'items have')} no value"
+        return BatchFailedError(f"batch {self.name}: {counts}: {'; '.join(reasons[:_NAMED])}{more}", failed)
 
     def _call(self, job: Job) -> None:
         """Call back, once per outcome, also over restarts; its error is kept, and ends nothing."""

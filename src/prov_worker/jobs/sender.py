@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from prov_worker.errors import ProvWorkerError
 from prov_worker.globus.task_client import InDoubtError, NotSentError, RefusedError
 from prov_worker.globus.task_options import KEY
+from prov_worker.humanize import plural
 from prov_worker.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ class Sender(threading.Thread):
                 self._exchange.refused(number, str(error))
                 return
             except NotSentError as error:
-                _log.warning("%d jobs wait: %s", len(ordered), error)
+                _log.warning("%s to send: %s", plural(len(ordered), "job"), error)
                 self._exchange.unsent(number, str(error))
             except InDoubtError as error:
-                _log.warning("%d jobs: %s; asking for their tasks", len(ordered), error)
+                _log.warning("%s: %s; asking for their tasks", plural(len(ordered), "job"), error)
                 self._settle_doubt()
             jobs = [job for job in ordered if job.waiting]
             if jobs:
@@ -183,7 +184,7 @@ class Sender(threading.Thread):
             try:
                 tasks = self._client.group_tasks() - self._exchange.ledger.all_tasks
             except ProvWorkerError as error:
-                _log.warning("%d jobs may have been sent: %s", len(sending.jobs), error)
+                _log.warning("%s may have been sent: %s", plural(len(sending.jobs), "job"), error)
             else:
                 if len(tasks) >= len(sending.jobs) or time.time() - sending.at >= self._settle_s:
                     self._exchange.settle(sending, tasks)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.globus.call_packing import PackedFunction, pack_function
+from prov_worker.humanize import plural
 from prov_worker.jobs.batch import Batch, batch
 from prov_worker.jobs.cancelling import cancel_jobs
 from prov_worker.jobs.engine_link import EngineLink
@@ -185,14 +186,14 @@ class Jobs:
             self._state.check()
             step = 1.0 if left is None else min(1.0, left)
             if step < 0:
-                raise TimeoutError(f"{count} jobs have not ended in time")
+                raise TimeoutError(f"{plural(count, 'job has', 'jobs have')} not ended in time")
             try:
                 return ended.get(timeout=step)
             except queue.Empty:
                 if left is not None:
                     left -= step
                     if left <= 0:
-                        raise TimeoutError(f"{count} jobs have not ended in time") from None
+                        raise TimeoutError(f"{plural(count, 'job has', 'jobs have')} not ended in time") from None
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until all jobs have ended, however.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from prov_worker.humanize import plural
+
 #: Lines a second in the long run, and at once after a quiet time.
 LINES_PER_S, LINES_AT_ONCE = 50.0, 500.0
 
@@ -29,9 +31,8 @@ class LineRate(logging.Filter):
             return False
         self._left -= cost
         if self._omitted:
-            record.msg = (
-                f"[{self._omitted} lines were left out: more than {self._per_s:.0f} a second] {record.getMessage()}"
-            )
+            omitted = plural(self._omitted, "line was", "lines were")
+            record.msg = f"[{omitted} left out: more than {self._per_s:.0f} a second] {record.getMessage()}"
             record.args = None
             self._omitted = 0
         return True

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker import __version__
-from prov_worker.humanize import ABSENT
+from prov_worker.humanize import ABSENT, plural
 from prov_worker.live.model import LIVE, Node
 from prov_worker.live.table import TASKS, agent, ordered, rows
 from prov_worker.localservice.identities import Identity
@@ -93,7 +93,7 @@ def _chart(finished: list[int]) -> dict[str, Any]:
             if count
         ],
         "minutes": minutes,
-        "caption": f"{sum(finished)} tasks finished in the last {minutes} minutes, "
+        "caption": f"{plural(sum(finished), 'task')} finished in the last {minutes} minutes, "
         f"at most {max(finished) / BUCKET_S:.1f} a second over {BUCKET_S} seconds",
     }
 

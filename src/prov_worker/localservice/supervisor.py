@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 
+from prov_worker.humanize import plural
 from prov_worker.localservice import topology
 from prov_worker.localservice.accounts import Accounts
 from prov_worker.localservice.broker import Broker
@@ -189,7 +190,7 @@ class Supervisor:
         elif pulse.heard > first:
             del self._idle_since[endpoint.id]
             number = self._dispatcher.redeliver(endpoint, purge=False)
-            _log.warning("user endpoint %s has lost %d tasks: sending them again", endpoint.id, number)
+            _log.warning("user endpoint %s has lost %s: sending again", endpoint.id, plural(number, "task"))
 
     def _forget(self, now: float) -> None:
         before = now - self._retain_s

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prov_worker.crate.summary import GENERATED, FileRef, RunStep, StepValue
+from prov_worker.humanize import plural
 
 SAME, DIFFERS, INCOMPARABLE = "same", "differs", "not comparable"
 _Number = int | float
@@ -128,9 +129,9 @@ def _files(first: RunStep, second: RunStep) -> Part | None:
             details.append(f"{path}: {'only this time' if file is None else 'missing'}")
         elif file.sha256 is not None and other.sha256 is not None:
             if file.sha256 != other.sha256:
-                details.append(f"{path}: other content ({file.size_bytes} bytes, now {other.size_bytes})")
+                details.append(f"{path}: other content ({_bytes(file.size_bytes)}, now {_bytes(other.size_bytes)})")
         elif file.size_bytes != other.size_bytes:
-            details.append(f"{path}: {file.size_bytes} bytes, now {other.size_bytes}")
+            details.append(f"{path}: {_bytes(file.size_bytes)}, now {_bytes(other.size_bytes)}")
         else:
             unknown.append(f"{path}: no digest")
     return Part("files", DIFFERS if details else INCOMPARABLE if unknown else SAME, _some([*details, *unknown]))
@@ -163,6 +164,10 @@ def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> Iterato
             yield f"{name}: {'only this time' if name in after else 'missing'}"
         elif before[name] != after[name]:
             yield f"{name}: {_of_numbers(before[name], after[name])}"
+
+
+def _bytes(count: int | None) -> str:
+    return "of unknown size" if count is None else plural(count, "byte")
 
 
 def _some(details: list[str]) -> list[str]:

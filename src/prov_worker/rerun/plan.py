@@ -167,7 +167,7 @@ def _change(file: FileRef) -> str | None:
         if not stat.S_ISREG(status.st_mode):
             return "not a regular file"
         if file.size_bytes is not None and status.st_size != file.size_bytes:
-            return f"{status.st_size} bytes, was {file.size_bytes}"
+            return f"{plural(status.st_size, 'byte')}, was {file.size_bytes:,}"
         digest = sha256_of(stream)
     return None if digest == file.sha256 else f"sha256 {digest[:12]}…, was {(file.sha256 or '')[:12]}…"
 

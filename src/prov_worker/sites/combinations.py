@@ -48,7 +48,7 @@ def _cpus(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
         return
     key = next((name for name in ("cpus_per_task", "cpus_per_node") if name in full), None)
     if key is not None and workers > full[key]:
-        why = f"{workers} for {full[key]} CPUs ({key}), and Parsl's workers end if one has no CPU of its own"
+        why = f"{workers} for {plural(full[key], 'CPU')} ({key}), and Parsl's workers end if one has no CPU of its own"
         yield ("workers", key, "affinity"), f"{why}; take {full[key]} at most, or affinity=none"
     if not given.startswith("list:"):
         return

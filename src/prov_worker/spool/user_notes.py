@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from prov_worker.humanize import plural
 from prov_worker.model import OutputFile, TaskRecord
 from prov_worker.spool.epochs import Epochs
 
@@ -52,4 +53,5 @@ def take_notes(record: TaskRecord, notes: Mapping[str, Any] | None, run: str | N
     record.used = [OutputFile(path, -1) for path in notes.get("u", ())]
     record.generated = [OutputFile(path, -1) for path in notes.get("g", ())]
     if notes.get("d"):
-        record.notes.append(f"{notes['d']} annotations were too many or too long, and were left out.")
+        dropped = plural(notes["d"], "annotation was", "annotations were")
+        record.notes.append(f"{dropped} too many or too long, and left out.")

@@ -18,6 +18,7 @@ from prov_worker.crate import process_run
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import one_line, safe_name, utc
 from prov_worker.crate.people import account_name, people
+from prov_worker.humanize import plural
 from prov_worker.settings import Settings
 from prov_worker.trigger import scan
 from prov_worker.trigger.watcher import Settled
@@ -73,7 +74,8 @@ def _graph(folder: Settled, key: str, run: dict[str, Any], listing: str) -> list
         "@id": v.TRIGGER_ID,
         "@type": v.TRIGGER_TYPE,
         "name": f"Action for {title}",
-        "description": f"{folder.files} files, {folder.size_bytes} bytes, from the first look to the last",
+        "description": f"{plural(folder.files, 'file')}, {plural(folder.size_bytes, 'byte')}, "
+        "from the first look to the last",
         "identifier": key,
         "object": {"@id": place},
         "result": {"@id": result["@id"]},

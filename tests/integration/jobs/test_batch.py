@@ -49,7 +49,7 @@ def test_one_of_many_fails_and_alone_is_done_again(opened: Opened, tmp_path: Pat
         assert len(batch) == 5
         assert [str(problem) for problem in batch.callback_errors.values()] == ["the callback's own"]
         batch = session.batch(invert, [items[1]], name="first", fail="first")
-        with pytest.raises(jobs.BatchFailedError, match="batch first: 1 of 1 items"):
+        with pytest.raises(jobs.BatchFailedError, match="batch first: 1 of 1 item has no value"):
             list(batch)
     assert sorted(str(job.key) for job in called) == list("abcde")
     mark.touch()

@@ -108,7 +108,7 @@ def test_an_ending_in_junk_is_a_line_that_cannot_be_understood(spool: Spool) -> 
     journal = Path(spool.journal())
     journal.write_bytes(bytes(range(128, 256)) * 4)
     (problem,) = recover.recover(spool.crates).problems
-    assert problem.startswith(f"{journal}: 1 lines cannot be understood")
+    assert problem.startswith(f"{journal}: 1 line cannot be understood")
     assert journal.exists()
 
 

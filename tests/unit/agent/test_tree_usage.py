@@ -134,7 +134,7 @@ def test_bytes_of_those_that_live_on_are_added() -> None:
 def test_bytes_that_cannot_be_read_are_noted() -> None:
     counted = usage()
     (note,) = account(counted, [], TreeUse([process(io=None)], 0, None, 1), 10 * S)
-    assert "1 descendants" in note
+    assert "Bytes that 1 descendant read" in note
     assert counted.written_bytes == 100
 
 

@@ -153,7 +153,7 @@ def test_no_directory_and_no_metadata(tmp_path):
         ('{"series": {"task": {"offset_s": ["x"]}}}', "expected a list of numbers"),
         (
             '{"series": {"task": {"interval_s": 1, "offset_s": [1], "columns": {"a": {"unit": "x", "mean": [1, 2]}}}}}',
-            "2 values for 1 times",
+            "2 values for 1 time",
         ),
         ('{"series": {"moon": {}}}', "unknown series"),
     ],

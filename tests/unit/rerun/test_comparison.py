@@ -98,8 +98,8 @@ def test_another_version_of_the_function_is_named() -> None:
     ("before", "after", "verdict", "details"),
     [
         ([made("x")], [made("x")], SAME, []),
-        ([made("x")], [made("x", 2, "bb")], DIFFERS, ["x: other content (1 bytes, now 2)"]),
-        ([made("x", 1, None)], [made("x", 2, "bb")], DIFFERS, ["x: 1 bytes, now 2"]),
+        ([made("x")], [made("x", 2, "bb")], DIFFERS, ["x: other content (1 byte, now 2 bytes)"]),
+        ([made("x", 1, None)], [made("x", 2, "bb")], DIFFERS, ["x: 1 byte, now 2 bytes"]),
         ([made("x", 1, None)], [made("x", 1, "bb")], INCOMPARABLE, ["x: no digest"]),
         ([made("x"), made("y")], [made("x"), made("z")], DIFFERS, ["y: missing", "z: only this time"]),
         ([], [made("x")], INCOMPARABLE, ["the first crate lists none, this one 1"]),

@@ -16,6 +16,7 @@ from typing import Any
 from prov_worker.capture.reading import protobuf as p
 from prov_worker.capture.reading.clock import Deadline
 from prov_worker.capture.reading.crc32c import crc32c, crc32c_of_length, masked
+from prov_worker.humanize import plural
 
 _HEAD = struct.Struct("<QI")
 _TAIL = struct.Struct("<I")
@@ -92,14 +93,14 @@ def _records(path: str, deadline: Deadline, events: Events) -> Iterator[bytes]:
             while len(data) - at >= _HEAD.size:
                 length, checksum = head(data, at)
                 if masked(crc32c_of_length(data[at : at + 8])) != checksum:
-                    events.notes.append(f"damaged after {events.read_bytes} bytes: what follows was not read")
+                    events.notes.append(f"damaged after {plural(events.read_bytes, 'byte')}: what follows was not read")
                     return
                 end = at + _HEAD.size + length + _TAIL.size
                 if end > len(data):
                     break
                 record = data[at + 12 : end - 4]
                 if masked(crc32c(record)) != tail(data, end - 4)[0]:
-                    events.notes.append(f"a damaged event after {events.read_bytes} bytes was left out")
+                    events.notes.append(f"a damaged event after {plural(events.read_bytes, 'byte')} was left out")
                 else:
                     yield record
                 events.read_bytes += end - at
@@ -108,7 +109,7 @@ def _records(path: str, deadline: Deadline, events: Events) -> Iterator[bytes]:
                 length = 0
             deadline.check()
             if length > MAX_RECORD_BYTES or events.read_bytes > MAX_FILE_BYTES:
-                events.notes.append(f"more than can be read after {events.read_bytes} bytes")
+                events.notes.append(f"more than can be read after {plural(events.read_bytes, 'byte')}")
                 return
             block = file.read(max(_BLOCK_BYTES, length - len(data) + at))
             if not block:

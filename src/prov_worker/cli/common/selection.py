@@ -12,6 +12,7 @@ import click
 
 from prov_worker.cli.common import terminal
 from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.humanize import plural
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -124,7 +125,7 @@ def tasks_of(groups: tuple[str, ...]) -> frozenset[str] | None:
             kept = next((by_group[group] for place in places if group in (by_group := read_kept(place))), None)
             if kept is None:
                 raise InputError(f"--group {group}: nobody can be asked for its tasks: {error}") from None
-            terminal.complain(f"--group {group}: {len(kept)} tasks as kept beside the crates; {error}")
+            terminal.complain(f"--group {group}: {plural(len(kept), 'task')} as kept beside the crates; {error}")
             members = kept
         else:
             for place in places:

@@ -12,6 +12,7 @@ from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.cli.jobs import common
 from prov_worker.errors import InputError
+from prov_worker.humanize import plural
 
 
 @examples("prov-worker jobs map fit.py:fit items.csv --key sample --site polaris --store fits.jsonl")
@@ -79,5 +80,5 @@ def _rows(path: Path) -> list[dict[str, str]]:
             )
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
-            raise InputError(f"{path}: row {number}: has not {len(heads)} values")
+            raise InputError(f"{path}: row {number}: has not {plural(len(heads), 'value')}")
     return rows

@@ -17,7 +17,7 @@ from prov_worker import printable
 from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.cli.common.selection import DURATION, SIZE, WHERE, filter_options, tasks_of
-from prov_worker.humanize import size
+from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
     from prov_worker.run.index.query import Answer
@@ -194,7 +194,7 @@ def _print(answer: Answer | LiveAnswer, most: int | None) -> None:
     cells = ([_cell(name, value) for name, value in zip(answer.columns, row, strict=True)] for row in shown)
     terminal.table(answer.columns, cells, wrap=("error", "notes"), frame=False)
     if len(rows) > len(shown):
-        click.echo(f"{len(shown)} rows shown, there are more: --limit N")
+        click.echo(f"{plural(len(shown), 'row')} shown, there are more: --limit N")
 
 
 def _cell(name: str, value: Any) -> str:

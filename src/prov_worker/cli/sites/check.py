@@ -9,6 +9,7 @@ import click
 from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.cli.sites import common
+from prov_worker.humanize import plural
 
 
 @examples("prov-worker sites check polaris --set account=PROJECT")
@@ -59,5 +60,5 @@ def command(
         terminal.print_json({"site": site, "options": values, **counts, "findings": lines})
     else:
         terminal.print_findings(findings)
-        click.echo(f"{site}: {counts['pass']} passed, {counts['warn']} warnings, {counts['fail']} failed")
+        click.echo(f"{site}: {counts['pass']} passed, {plural(counts['warn'], 'warning')}, {counts['fail']} failed")
     return 1 if counts["fail"] else 0

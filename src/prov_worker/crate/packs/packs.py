@@ -19,6 +19,7 @@ from prov_worker.crate.packs.writer import MAX_CRATES, PackWriter
 from prov_worker.crate.publish import Attempt
 from prov_worker.crate.sources.packs import PackFile
 from prov_worker.errors import CrateError
+from prov_worker.humanize import plural
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class Packs:
     def _make_whole(self, path: Path) -> None:
         try:
             whole = recovery.make_whole(path)
-            log.info("%s was left open by its writer: %d crates in it are kept", path, whole.crates)
+            log.info("%s was left open by its writer; kept: %s", path, plural(whole.crates, "crate"))
         except OSError as error:
             log.warning("%s: cannot be made whole: %s", path, error)
 

@@ -33,7 +33,9 @@ class Recovered:
     lost_bytes: int
 
     def __str__(self) -> str:
-        cut = f"; {self.lost_bytes:,} bytes of crates that were not complete are gone" if self.lost_bytes else ""
+        cut = (
+            f"; {plural(self.lost_bytes, 'byte')} of crates that were not complete are gone" if self.lost_bytes else ""
+        )
         return f"{self.path}: {plural(self.crates, 'crate')}{cut}"
 
 

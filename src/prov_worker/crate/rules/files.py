@@ -12,6 +12,7 @@ from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.sources import Source, digest
 from prov_worker.crate.violations import ERROR, WARNING, Violation
 from prov_worker.errors import CrateError
+from prov_worker.humanize import plural
 
 
 def files(crate: Checked) -> Iterator[Violation]:
@@ -62,10 +63,10 @@ def _file(source: Source, relative: str, entity: Entity) -> Iterator[Violation]:
         yield Violation(ERROR, "missing-file", identifier, error.reason)
         return
     if size > MAX_FILE_BYTES:
-        message = f"{size:,} bytes, more than the {MAX_FILE_BYTES:,} that a file may have; not read"
+        message = f"{plural(size, 'byte')}, more than the {MAX_FILE_BYTES:,} that a file may have; not read"
         yield Violation(ERROR, "too-large", identifier, message)
     if stated is not None and content_size(entity) != size:
-        message = f"the crate says {stated!r}, the file has {size} bytes"
+        message = f"the crate says {stated!r}, the file has {plural(size, 'byte')}"
         yield Violation(ERROR, "content-size", f"{identifier}.contentSize", message)
     elif stated is not None and not isinstance(stated, str):
         yield Violation(

@@ -26,6 +26,7 @@ from typing import Any
 
 from prov_worker.crate.violations import ERROR, WARNING, Violation
 from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.humanize import plural
 
 VARIABLE = "PROV_WORKER_VALIDATOR"
 REQUIREMENT = "roc-validator==0.13.*"
@@ -243,7 +244,9 @@ class ProfileValidator:
         else:
             trouble = self._end(at_once=False)
             done = total - len(places)
-            raise ProvWorkerError(f"the validator ({self._python}) gave {done} of {total} verdicts: {trouble}")
+            raise ProvWorkerError(
+                f"the validator ({self._python}) gave {done} of {plural(total, 'verdict')}: {trouble}"
+            )
         return {path: verdicts[path] for path in dict.fromkeys(Path(path) for path in paths)}
 
     def _answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -53,7 +53,11 @@ def _cpus(workers: list[PlacedWorker], promise: Promise | None) -> Iterator[Find
     for first, second, cores in shared[:_SHOWN]:
         yield failed("CPUs", f"{first} shares cores with {second} (cores {ranges(cores)})", _TEMPLATE)
     if len(shared) > _SHOWN:
-        yield failed("CPUs", f"{len(shared) - _SHOWN} more pairs of workers share cores", _TEMPLATE)
+        yield failed(
+            "CPUs",
+            f"{plural(len(shared) - _SHOWN, 'more pair of workers shares', 'more pairs of workers share')} cores",
+            _TEMPLATE,
+        )
     if not shared and not wrong:
         if not bound:
             first = workers[0]
@@ -79,7 +83,7 @@ def _accelerators(workers: list[PlacedWorker], promise: Promise | None) -> Itera
         if wanted and missing and promise is not None:
             yield failed(
                 "accelerators",
-                f"only {len(wanted) - len(missing)} of {len(wanted)} accelerators of {host} are used; "
+                f"only {len(wanted) - len(missing)} of {plural(len(wanted), 'accelerator')} of {host} are used; "
                 f"the template of {promise.site} gives workers {listed(missing)} too",
                 _TEMPLATE,
             )

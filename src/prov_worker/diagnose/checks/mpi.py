@@ -37,7 +37,8 @@ def _ranks(evidence: Evidence, answer: dict[str, Any]) -> Iterator[Finding]:
     output = " ".join(answer["output"].split())[-300:]
     if answer["status"] is None:
         yield failed(
-            "launcher", f"{answer['launcher']} did not end in time; {len(ranks)} of {wanted} ranks began: {output}",
+            "launcher",
+            f"{answer['launcher']} did not end in time; {len(ranks)} of {plural(wanted, 'rank')} began: {output}",
             "run it by hand in a job; look at its network options",
         )  # fmt: skip
         return

@@ -23,6 +23,7 @@ from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import DirectorySource, PackSource, Source, digest
 from prov_worker.errors import CrateError
 from prov_worker.files import sha256_of, sha256_of_file
+from prov_worker.humanize import plural
 
 _ODD = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _BLOCK = 1 << 20
@@ -182,7 +183,7 @@ def _files_to_take(source: Source, crate: StepCrate, max_file_bytes: int) -> lis
         if _ODD.search(relative):
             raise CrateError(source.where, "a name with control characters or without UTF-8 form", repr(relative))
         if max_file_bytes and size > max_file_bytes:
-            problem = f"{size} bytes, more than the {max_file_bytes} that a file may have"
+            problem = f"{plural(size, 'byte')}, more than the {max_file_bytes:,} that a file may have"
             raise CrateError(source.where, problem, relative)
     _compare_sizes(source, crate, dict(files))
     return files
@@ -217,12 +218,16 @@ def _need_readable(source: DirectorySource, relative: str) -> None:
         raise CrateError(f"{source.where}/{relative}", f"cannot be read: {error.strerror or error}") from None
 
 
+def _other_size(stated: int, size: int) -> str:
+    return f"the crate says {plural(stated, 'byte')}, the file has {size:,}"
+
+
 def _compare_sizes(source: Source, crate: StepCrate, sizes: dict[str, int]) -> None:
     """Refuse what differs in size before anything of it is read."""
     for file in crate.files:
         size = sizes.get(file.relative)
         if file.relative != v.METADATA_FILE and size is not None and file.size_bytes not in (None, size):
-            raise CrateError(source.where, f"the crate says {file.size_bytes} bytes, the file has {size}", file.id)
+            raise CrateError(source.where, _other_size(file.size_bytes, size), file.id)
 
 
 def _compare(source: Source, crate: StepCrate, copied_crate: CopiedCrate) -> None:
@@ -235,6 +240,6 @@ def _compare(source: Source, crate: StepCrate, copied_crate: CopiedCrate) -> Non
             raise CrateError(source.where, "listed in the crate and missing", file.id)
         digest, size = copied[relative]
         if file.size_bytes is not None and file.size_bytes != size:
-            raise CrateError(source.where, f"the crate says {file.size_bytes} bytes, the file has {size}", file.id)
+            raise CrateError(source.where, _other_size(file.size_bytes, size), file.id)
         if file.sha256 is not None and file.sha256 != digest:
             raise CrateError(source.where, f"the crate says sha256 {file.sha256}, the file has {digest}", file.id)

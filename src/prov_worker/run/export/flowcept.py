@@ -19,6 +19,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.summary import FileRef, RunStep, StepValue
 from prov_worker.errors import CrateError
 from prov_worker.files import atomic_write
+from prov_worker.humanize import plural
 from prov_worker.model import Series
 from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, chosen_steps, exporter
@@ -126,7 +127,8 @@ class _Workflow:
             "started_at": None if self._start is None else self._start / 1e9,
             "ended_at": self._end / 1e9,
             "utc_timestamp": None if self._start is None else self._start / 1e9,
-            "workflow_description": f"{self.count} attempts at {len(self._failed)} Globus Compute tasks",
+            "workflow_description": f"{plural(self.count, 'attempt')} at "
+            f"{plural(len(self._failed), 'Globus Compute task')}",
             "status": ERROR if any(failed for _, failed in self._failed.values()) else FINISHED,
             "machine_info": self._machines,
             "custom_metadata": {"written_by": f"prov-worker {__version__}", "attempts": self.count},

@@ -37,6 +37,7 @@ from prov_worker.crate import vocabulary
 from prov_worker.crate.summary import FileRef, RunStep
 from prov_worker.errors import CrateError, InputError, MissingExtraError
 from prov_worker.files import atomic_write
+from prov_worker.humanize import plural
 from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, chosen_steps, exporter
 
@@ -129,7 +130,7 @@ class _Whole:
         failed = sum(failed for _, failed in self._latest.values())
         facets: dict[str, Any] = {}
         if failed:
-            message = f"{failed} of {len(self._latest)} tasks failed"
+            message = f"{failed:,} of {plural(len(self._latest), 'task')} failed"
             facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(message, "PYTHON", producer=PRODUCER)
         begin, end = _moment(self._start_ns or self._end_ns), _moment(self._end_ns)
         yield RunEvent(eventType=RunState.START, eventTime=begin, run=Run(self.run_id), job=job, producer=PRODUCER)

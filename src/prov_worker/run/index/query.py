@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.packs.format import is_pack
 from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
-from prov_worker.humanize import nearest
+from prov_worker.humanize import nearest, plural
 from prov_worker.moments import parse_moment
 from prov_worker.run.index.build import SUFFIX, default_index
 from prov_worker.run.index.record import SEEN_FILE, read_record
@@ -136,7 +136,9 @@ class Index:
                 f"{record.wrong[0]}: this part of the index is gone or damaged{more}; {self._remedy()}"
             )
         if record.unread:
-            raise IndexDamageError(f"{path}: {record.unread} crates have to be read again; {self._remedy()}")
+            raise IndexDamageError(
+                f"{path}: {plural(record.unread, 'crate has', 'crates have')} to be read again; {self._remedy()}"
+            )
         self._error = duckdb.Error
         self._select = duckdb.StatementType.SELECT
         self._db = duckdb.connect(":memory:")

@@ -114,7 +114,11 @@ def _failing(function: FunctionFigures) -> Iterator[Advice]:
     if others and others >= FAILING_SHARE * function.attempts:
         errors = Counter(row.error for row in function.rows if row.failed and row.signal != "SIGKILL")
         _, most = errors.most_common(1)[0]
-        kinds = f"{plural(len(errors), 'error')}, the most frequent {most} times" if most < others else "the same error"
+        kinds = (
+            f"{plural(len(errors), 'error')}, the most frequent {plural(most, 'time')}"
+            if most < others
+            else "the same error"
+        )
         yield Advice(
             function.index,
             "failing",
@@ -190,7 +194,7 @@ def _cpus(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
         function.index,
         "cpus",
         f"Allowed {number(function.cpus_allowed)} CPUs, used {function.cpus_used:.1f}; "
-        f"at most {function.together} at once on a node of {cpus} CPUs.",
+        f"at most {function.together} at once on a node of {plural(cpus, 'CPU')}.",
         f"Up to {fit} would fit on a node: raise max_workers_per_node, or let each task use more threads.",
         function.wall_sum_s / 3600 * (cpus / function.together - function.cpus_used),
     )

@@ -53,7 +53,7 @@ def preflight(job: JobRequest) -> Iterator[Finding]:
     except (ValueError, KeyError, TypeError):
         queues = None
     if isinstance(queues, dict):
-        yield passed("scheduler answers", f"{len(queues)} queues")
+        yield passed("scheduler answers", f"queues: {len(queues)}")
         yield _queue(job.values, queues)
     else:
         yield warned("scheduler answers", "no JSON about queues", "look at `qstat -Q -f` by eye")

@@ -62,7 +62,7 @@ def preflight(job: JobRequest) -> Iterator[Finding]:
     if listing.status != 0:
         yield failed("scheduler answers", listing.message, "wait until Slurm answers, or ask the site's support")
         return
-    yield passed("scheduler answers", f"{len(listing.output.splitlines())} jobs of yours")
+    yield passed("scheduler answers", f"your jobs: {len(listing.output.splitlines())}")
     yield _account(job.values["account"], job.values.get("qos", ""), getpass.getuser())
     partition = job.values.get("partition")
     if partition:

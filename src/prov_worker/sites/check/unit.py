@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from prov_worker import programs
 from prov_worker.finding import Finding, failed, passed
+from prov_worker.humanize import plural
 from prov_worker.sites import confinement
 from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
@@ -41,7 +42,8 @@ def check(subject: Subject) -> Iterator[Finding]:
             _LINE, f"under {names}: {'; '.join(broken)}", "take the options away that forbid it: systemctl --user edit"
         )
     else:
-        yield passed(_LINE, f"{len(questions)} questions to the scheduler are answered under {names}")
+        answered = plural(len(questions), "question to the scheduler is", "questions to the scheduler are")
+        yield passed(_LINE, f"{answered} answered under {names}")
 
 
 CHECKS.add("unit", check, rank=55)
