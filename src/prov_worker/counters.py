@@ -86,7 +86,8 @@ class Usage:
     that nobody had waited for, by their own clocks. ``earlier_cpu_s`` is of processes that were there before the task
     and ran at the moment when it began; one that rested then, as those of a pool do, counts for the task.
     ``cpu_sampled_s`` is what the agent saw of a worker that died before it could read its counters.
-    ``children_peak_rss_bytes`` is the largest child's own ``VmHWM`` or sample, ``tree_peak_rss_bytes`` the largest sum
+    ``children_peak_rss_bytes`` is the largest child's own mark (``children_peak_exact``), or the largest ``VmHWM`` or
+    sample of the children that were looked at, ``tree_peak_rss_bytes`` the largest sum
     of resident memory, in which pages that processes share count for each.
 
     ``*_joules`` are what the agent counted: see :func:`prov_worker.agent.energy_share.apportion`.
@@ -118,6 +119,7 @@ class Usage:
         at=4,
         decode=lambda _: None,  # of earlier releases: it was the worker's own, by way of vfork(2)
     )
+    children_peak_exact: bool = field(default=False, metadata={"at": None})
     tree_peak_rss_bytes: int | None = _counter(
         "largest resident memory of the worker and its descendants together, of samples", "byte"
     )

@@ -137,8 +137,7 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
         value = getattr(usage, name)
         if value is not None:
             setattr(usage, name, max(0, value + io[number]))
-    if tree is not None and tree.descendants:
-        usage.children_peak_rss_bytes = tree.child_peak_rss_bytes
+    _take_peak(usage, clocks, tree)
     if tree is not None and tree.peak_rss_bytes:
         own = usage.peak_rss_bytes if usage.peak_rss_exact else None
         usage.tree_peak_rss_bytes = max(tree.peak_rss_bytes, own or 0)
@@ -158,6 +157,16 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
             "that came and went between two looks are in no total."
         )
     return notes
+
+
+def _take_peak(usage: Usage, clocks: Mapping[int, _Seen], tree: TreeUse | None) -> None:
+    """Say what the largest child had: by its mark, unless that may be of an earlier task, or as it was seen."""
+    mark, seen = usage.children_peak_rss_bytes, tree.child_peak_rss_bytes if tree is not None else None
+    older = any(process.older and not process.alive for process in (tree.processes if tree is not None else ()))
+    older = older or any(clock.begun_ns is not None and clock.ended_ns is None for clock in clocks.values())
+    usage.children_peak_exact = mark is not None and not older and mark >= (seen or 0)
+    if not usage.children_peak_exact:
+        usage.children_peak_rss_bytes = seen
 
 
 def _orphans(usage: Usage, tree: TreeUse | None) -> set[int]:

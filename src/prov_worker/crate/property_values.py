@@ -23,6 +23,7 @@ _TOTALS = tuple(
     )
     for counter in COUNTERS
 )
+_OF_SEEN_CHILDREN = "largest reading of the children that were looked at, four times a second: a lower bound"
 
 
 class Facts:
@@ -267,7 +268,10 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
     facts.add("#usage-peak-rss", "peak resident memory", peak, "byte", v.NAMESPACE + "peakRSS", how)
     for name, identifier, head, tail in _TOTALS:
         value = getattr(used, name)
-        if value is not None:
+        if name == "children_peak_rss_bytes":
+            how = "exact: the largest child's own high-water mark" if used.children_peak_exact else _OF_SEEN_CHILDREN
+            facts.add(identifier, "peak resident memory of the largest child", value, "byte", None, how)
+        elif value is not None:
             facts.put(identifier, head, value, tail)
     return facts
 

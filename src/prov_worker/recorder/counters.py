@@ -16,6 +16,7 @@ from prov_worker.spool.ring_records import BLOCKS, CHILDREN, PACK_END, ROSE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _IO_SIZE = 256
+_UNCOUNTED_KB = 1024
 
 
 class Counters:
@@ -60,6 +61,16 @@ class Counters:
         self._children_after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if self._thread:
             _running.discard(self)
+
+    def children_peak_kb(self) -> int:
+        """Return the peak of the largest child that was waited for in the task; 0 if that is not known.
+
+        ``ru_maxrss`` of children begins with the mark of the parent, by way of vfork(2), and never falls. Beyond both,
+        and beyond what processors have not added up yet (proc(5) on statm), it is a child's own.
+        """
+        peak, own = self._children_after[2], self._after[2]
+        rose = peak > self._children_before[2] and peak > own + max(_UNCOUNTED_KB, own // 50)
+        return peak if rose and self._alone else 0
 
     def skip(self) -> None:
         """Pass over a task whose counters nobody asks for."""

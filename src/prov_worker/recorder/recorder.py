@@ -327,6 +327,9 @@ class Recorder(WorkerThread):
         kin = self._descendants.field(self._slot, duration > _QUICK_NS)  # type: ignore[arg-type]
         if kin:
             more += kin
+        children_peak_kb = counters.children_peak_kb()
+        if children_peak_kb:
+            more += f',"kinpeak":{children_peak_kb}'
         if duration > _QUICK_NS:
             if self._io:
                 more += f',"io":{quote((self._io + counters.io()).decode("ascii", "replace"))}'

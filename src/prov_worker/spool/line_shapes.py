@@ -127,6 +127,7 @@ _END: dict[str, Check] = {
     "run": _TEXT,
     "files": _or_none(_mapping_of(_row(_is_integer, _is_integer, least=2))),
     "kin": _list_of(_list_of(_NUMBER)),
+    "kinpeak": _INTEGER,
     "notes": _NOTES,
     "cmd": _or_none(_keys({"run": _TEXT, "launcher": _TEXT, "status": _INTEGER, "limit": _NUMBER})),
     "outf": _or_none(_list_of(_TEXT)),

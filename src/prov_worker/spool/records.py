@@ -24,6 +24,7 @@ Field names are short for the same reason:
     ``kin`` (descendants that were there at the start or the end: process id, ns of CPU time at the start and at the
     end, 1 if it ran at the moment of the start, ns of children that it had waited for at the start and at the end, and
     the four numbers of bytes of ``/proc/PID/io`` at the start and at the end)
+    ``kinpeak`` (kB, peak of the largest waited-for child, if it is above the worker's own)
     of a command: ``cmd`` (``run`` ``launcher`` ``status`` ``limit``) ``outf`` (files of its streams); ``out`` (ends of
     standard output and error)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
@@ -262,6 +263,8 @@ class JournalState:
         noted = self._notes.pop(attempt[:2], None)
         function = self._functions.get(start.get("k", 0), {})
         usage, error = usage_of(line.get("u"), line.get("io")), line.get("err")
+        if line.get("kinpeak"):
+            usage.children_peak_rss_bytes = line["kinpeak"] * 1024
         result = line.get("res")
         record = TaskRecord(
             task_id=attempt.task_id,

@@ -63,5 +63,16 @@ def late_child(before_s: float, seconds: float) -> dict[str, int]:
     return {"program": mark}
 
 
+def large_child_of_a_moment(mib: int) -> dict[str, int]:
+    """Two children: a small one that stays, and a large one that ends as soon as it is full; gives that one's mark."""
+    stays = subprocess.Popen(python(FILL.format(mib=4)), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    time.sleep(0.4)
+    program = FILL.format(mib=mib).removesuffix("sys.stdin.read()\n")
+    mark = int(subprocess.run(python(program), check=True, capture_output=True).stdout)
+    time.sleep(0.4)
+    stays.communicate()
+    return {"moment": mark}
+
+
 def short_child() -> None:
     subprocess.run(["true"], check=True)

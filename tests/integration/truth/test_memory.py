@@ -16,12 +16,14 @@ MIB = 1 << 20
 SLACK = 512 << 10
 CALLS: dict[str, tuple[Any, ...]] = {
     "child of a small worker": (memory_workloads.filled_children, 1, 60, 1.5),
+    "large child of a moment": (memory_workloads.large_child_of_a_moment, 150),
     "grows": (memory_workloads.hold, 200, 0.6),
     "again": (memory_workloads.hold, 80, 0.8),
     "small child": (memory_workloads.filled_children, 1, 20, 1.5),
     "two children": (memory_workloads.filled_children, 2, 70, 1.5),
     "late child": (memory_workloads.late_child, 0.6, 1.5),
     "short child": (memory_workloads.short_child,),
+    "smaller child of a moment": (memory_workloads.large_child_of_a_moment, 60),
     "quick": (workloads.sleep, 0),
 }
 
@@ -76,6 +78,23 @@ def test_a_childs_peak_is_that_of_its_program(tasks: dict[str, Measured]) -> Non
     """And not of what it was forked from, which it shows until exec(2)."""
     task = tasks["late child"]
     assert close(task.usage("children-peak-rss-bytes"), task.result["program"], amount=SLACK)
+
+
+def child_description(task: Measured) -> str:
+    return str(task.crate.entities["#usage-children-peak-rss-bytes"]["description"])
+
+
+def test_the_peak_of_a_large_child_is_exact_however_short_it_lived(tasks: dict[str, Measured]) -> None:
+    task = tasks["large child of a moment"]
+    assert close(task.usage("children-peak-rss-bytes"), task.result["moment"], amount=SLACK)
+    assert child_description(task).startswith("exact")
+
+
+def test_it_is_said_that_a_child_below_the_workers_mark_may_have_had_more(tasks: dict[str, Measured]) -> None:
+    """The worker had 200 MiB before, which is where the kernel's mark of its children begins."""
+    task = tasks["smaller child of a moment"]
+    assert task.usage("children-peak-rss-bytes") <= task.result["moment"] + SLACK
+    assert "lower bound" in child_description(task)
 
 
 def test_a_child_that_was_too_short_to_be_seen_has_no_peak(tasks: dict[str, Measured]) -> None:

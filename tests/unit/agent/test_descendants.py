@@ -13,6 +13,7 @@ import pytest
 
 from prov_worker.agent.descendants import Descendants
 from prov_worker.agent.process_meter import ProcessMeter, boot_offset_ns
+from prov_worker.agent.process_use import ProcessUse
 
 #: Says the id of a child that it leaves behind, once that has burned for a moment.
 PROGRAM = """
@@ -52,6 +53,11 @@ def descendants() -> Iterator[Descendants]:
     worker.close()
 
 
+def uses(descendants: Descendants, pid: int) -> list[ProcessUse]:
+    """Return what is known of one process; this one may have other children, such as a server that forks."""
+    return [use for use in descendants.use().processes if use.pid == pid]
+
+
 def begin(descendants: Descendants, begun: dict[int, tuple[int, bool]] | None) -> None:
     now = time.monotonic_ns()
     descendants.begin(now, boot_offset_ns(), begun, now)
@@ -67,14 +73,13 @@ def test_an_orphan_that_ends_before_the_agent_sees_a_task_is_known_as_nobodys(
     end(orphan)
     descendants.look(time.monotonic_ns())
     begin(descendants, {orphan: (cpu_ns, False)})
-    (use,) = descendants.use().processes
-    assert use.pid == orphan
+    (use,) = uses(descendants, orphan)
     assert use.older
     assert not use.alive
     assert not use.waited, "its time is in nobody's counters, and must be taken off nobody's"
     assert use.began_ns == use.cpu_ns == cpu_ns
     begin(descendants, {})
-    assert descendants.use().processes == []
+    assert uses(descendants, orphan) == []
 
 
 def test_a_child_that_was_waited_for_between_two_tasks_is_taken_off_none(descendants: Descendants) -> None:
@@ -84,21 +89,21 @@ def test_a_child_that_was_waited_for_between_two_tasks_is_taken_off_none(descend
         assert descendants.follows(child.pid)
     begin(descendants, {})  # the worker looked, and it was gone
     descendants.look(time.monotonic_ns())
-    assert descendants.use().processes == []
+    assert uses(descendants, child.pid) == []
 
 
 def test_what_began_after_a_task_has_used_nothing_in_it(descendants: Descendants) -> None:
     begin(descendants, {})
     end_ns = time.monotonic_ns()
     time.sleep(0.05)  # more than the tick in which the kernel says when it began
-    program = "import time\nwhile time.process_time() < 0.05: pass\nprint(flush=True)\ninput()"
+    program = "import time\nwhile time.process_time() < 0.05: pass\nprint(flush=True)\nimport sys\nsys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         # as at a task's end: sampled and looked at within a moment
         descendants.look(time.monotonic_ns())
         descendants.sample(time.monotonic_ns())
-        (use,) = descendants.use().processes
+        (use,) = uses(descendants, child.pid)
     assert use.cpu_ns >= 50_000_000
     assert use.cpu_at(end_ns) == 0
 
