@@ -45,6 +45,7 @@ class Descendants:
         self._owed_ns = self._buried_ns = 0
         self._gone_io = [0, 0, 0, 0]
         self._child_peak = 0
+        self._crowded = False
         self._seen = 0
         self.charges: list[tuple[int, int, int]] = []
         self.threads: int | None = None
@@ -88,6 +89,7 @@ class Descendants:
         self._gone_io = [0, 0, 0, 0]
         self._owed_ns = self._child_peak = self._tail_since_ns = self._buried_ns = 0
         self._waited_ns = None
+        self._crowded = False
         for process in list(self._processes.values()):
             there = process.read(now_ns)
             if not there and looked and process.pid not in begun:
@@ -201,7 +203,8 @@ class Descendants:
         """
         alive = [process.use(True, False) for process in self._processes.values()]
         peak = max([self._child_peak, *(process.peak for process in self._processes.values() if not process.left_over)])
-        return TreeUse(self._gone + alive, rss_bytes, peak or None, self._seen, self._buried_ns)
+        most = MAX_PROCESSES if self._crowded else None
+        return TreeUse(self._gone + alive, rss_bytes, peak or None, self._seen, self._buried_ns, most)
 
     def close(self) -> None:
         """Let all files go."""
@@ -224,6 +227,7 @@ class Descendants:
             process.parent = parent
             met.add(pid)
             todo.extend((child, pid) for child in process.meter.children(None))
+        self._crowded = self._crowded or any(pid not in met for pid, _ in todo)
         return met
 
     def _take_up(self, pid: int, parent: int, now_ns: int) -> Descendant | None:

@@ -96,6 +96,7 @@ class TreeUse:
         child_peak_rss_bytes: largest resident memory of one descendant, of its own ``VmHWM`` or of samples.
         descendants: how many were seen.
         waited_ns: CPU time, as far as it was seen, of those that the worker itself has waited for.
+        most: how many were looked at, if there were more at once; None if all were.
     """
 
     processes: list[ProcessUse]
@@ -103,3 +104,4 @@ class TreeUse:
     child_peak_rss_bytes: int | None = None
     descendants: int = 0
     waited_ns: int = 0
+    most: int | None = None

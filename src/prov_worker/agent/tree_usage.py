@@ -138,10 +138,15 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
         if value is not None:
             setattr(usage, name, max(0, value + io[number]))
     _take_peak(usage, clocks, tree)
-    if tree is not None and tree.peak_rss_bytes:
+    if tree is not None and tree.peak_rss_bytes and tree.most is None:
         own = usage.peak_rss_bytes if usage.peak_rss_exact else None
         usage.tree_peak_rss_bytes = max(tree.peak_rss_bytes, own or 0)
     notes = []
+    if tree is not None and tree.most is not None:
+        notes.append(
+            f"There were more than {tree.most} descendants at once. The others were not looked at: the memory of all "
+            "together is not known, and what they used is in no total unless somebody waited for them."
+        )
     if cut:
         notes.append(
             f"Of processes that nobody had waited for, {cut} worked until the end, which no look fell into: what they "

@@ -108,6 +108,18 @@ def test_what_began_after_a_task_has_used_nothing_in_it(descendants: Descendants
     assert use.cpu_at(end_ns) == 0
 
 
+def test_it_is_known_if_not_all_were_looked_at(descendants: Descendants, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(descendants, {})
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE), subprocess.Popen(["cat"], stdin=subprocess.PIPE):
+        descendants.look(time.monotonic_ns())
+        assert descendants.use().most is None
+        monkeypatch.setattr("prov_worker.agent.descendants.MAX_PROCESSES", 1)
+        descendants.look(time.monotonic_ns())
+        assert descendants.use().most == 1
+    begin(descendants, {})
+    assert descendants.use().most is None
+
+
 def test_the_clock_since_boot_is_read_at_one_moment() -> None:
     offset_ns = boot_offset_ns()
     assert abs(offset_ns - boot_offset_ns()) < 1_000_000

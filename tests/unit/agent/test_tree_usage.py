@@ -219,6 +219,15 @@ def test_it_is_said_that_the_end_of_a_process_was_not_seen() -> None:
     assert account(usage(), [], TreeUse([rests], 0, None, 1), 9 * S) == []
 
 
+def test_memory_of_more_than_are_looked_at_is_not_known() -> None:
+    counted = usage()
+    (note,) = account(counted, [], TreeUse([process()], 5 << 20, None, 1, 0, 256), 9 * S)
+    assert "more than 256 descendants" in note
+    assert counted.tree_peak_rss_bytes is None
+    account(counted, [], TreeUse([process()], 5 << 20, None, 1), 9 * S)
+    assert counted.tree_peak_rss_bytes == 5 << 20
+
+
 def test_a_zombie_at_the_start_of_a_task_is_no_part_of_it() -> None:
     gone = process(alive=False, waited=True, inherited=True, cpu_ns=2 * S, read_ns=S)
     later = gone.since(3 * S, S, False)
