@@ -15,6 +15,7 @@ import pytest
 
 from prov_worker.capture_settings import Capture
 from prov_worker.globus import worker
+from prov_worker.recorder.context import running
 from prov_worker.settings import Settings
 from prov_worker.telemetry_settings import Telemetry
 from prov_worker.worker_settings import TELEMETRY, WorkerSettings
@@ -61,7 +62,7 @@ def test_a_task_runs_unrecorded_if_nobody_has_checked_its_settings(
     recorders: list[Any] = []
 
     def stock(*_: Any) -> bytes:
-        recorders.append(worker._current.recorder)
+        recorders.append(running.observer)
         return b"result"
 
     monkeypatch.setattr(worker, "_stock", stock)

@@ -19,18 +19,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from prov_worker.interruptions import is_own
+from prov_worker.recorder.context import running
 from prov_worker.recorder.errors import guarded, log_internal_error
 from prov_worker.recorder.of_thread import recorder_for
 from prov_worker.recorder.recorder import Recorder
 
-
-class _Current(threading.local):
-    """The recorder of the task that this thread runs."""
-
-    recorder: Recorder | None = None
-
-
-_current = _Current()
 _lock = threading.Lock()
 _stock: Callable[..., bytes] | None = None
 #: What came with the last task, pickled, and its content, which nobody changes.
@@ -83,16 +76,15 @@ def execute_task(
             raise
         log_internal_error("the start of a record")
         return stock(task_body, task_id, endpoint_id, **kwargs)
-    current = _current
-    before = current.recorder  # a task that runs a task, as tests do
-    current.recorder, recorder.seen = recorder, False
+    before = running.observer  # a task that runs a task, as tests do
+    running.observer, recorder.seen = recorder, False
     try:
         result = stock(task_body, task_id, endpoint_id, **kwargs)
     except BaseException as error:
         guarded("the end of a record", recorder.escaped, error)
         raise
     finally:
-        current.recorder = before
+        running.observer = before
     if claimed_by:
         runs_once.keep(provenance, task_id, result, claimed_by)
     try:
@@ -175,7 +167,7 @@ def _onlooker(serializer: Any) -> type:
 
         def unpack_and_deserialize(self, packed_buffer: str) -> list[Any]:
             unpacked: list[Any] = unpack(self, packed_buffer)
-            recorder = _current.recorder
+            recorder = running.observer
             if recorder is not None:
                 try:
                     function, args, kwargs = unpacked
@@ -189,7 +181,7 @@ def _onlooker(serializer: Any) -> type:
         @staticmethod
         def serialize_from_list(data: Any, strategies: Any) -> str:
             serialized: str = serialize(data, strategies)
-            recorder = _current.recorder
+            recorder = running.observer
             if recorder is not None:
                 recorder.seen = True
                 try:
@@ -211,7 +203,7 @@ _own_code: set[Any] = set()
 def _error_onlooker(get_error_string: Callable[..., str]) -> Callable[..., str]:
     @functools.wraps(get_error_string)
     def observed(*args: Any, **kwargs: Any) -> str:
-        recorder = _current.recorder
+        recorder = running.observer
         error = sys.exc_info()[1]
         if recorder is not None and error is not None:
             guarded("the traceback of a task", _unlink_own_frames, error)

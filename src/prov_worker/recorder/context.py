@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prov_worker.recorder.annotations import TaskRecorder
+    from prov_worker.recorder.recorder import Recorder
 
 #: In the environment of all that a worker starts.
 CONTEXT = "PROV_WORKER_CONTEXT"
@@ -17,9 +18,19 @@ _KEPT = ("key", "settings", "endpoint_name")
 
 
 class _Running(threading.local):
-    """The recorder of the task that this thread runs: None if none is being recorded."""
+    """What a thread has of recorders: in one place, as each thread-local object takes its own time to be found.
+
+    Attributes:
+        task: the recorder of the task that this thread runs; None if none is being recorded.
+        observer: the recorder that is shown what upstream's helper does.
+        last: the recorder of the last task.
+        recorders: by crate directory.
+    """
 
     task: TaskRecorder | None = None
+    observer: Recorder | None = None
+    last: Recorder | None = None
+    recorders: dict[str, Recorder] | None = None
 
 
 running = _Running()
