@@ -252,9 +252,9 @@ def find(root: Path, files: dict[str, str], environ: dict[str, str]) -> Containe
 @pytest.mark.parametrize("name", SEEN)
 def test_container_is_seen(name: str, tmp_path: Path) -> None:
     files, environ, container = SEEN[name]
-    found = find(tmp_path, files, environ)
-    assert found is not None
-    assert (found.kind, found.image) == tuple(container)
+    seen = find(tmp_path, files, environ)
+    assert seen is not None
+    assert (seen.kind, seen.image) == tuple(container)
 
 
 @pytest.mark.parametrize("name", NOT_SEEN)
