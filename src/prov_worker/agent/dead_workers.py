@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.agent.crate_job import CrateJob
@@ -23,33 +24,35 @@ if TYPE_CHECKING:
     from prov_worker.agent.journals import Journals
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Whom readers of journals call.
+
+    Attributes:
+        take: called with each attempt that a journal closes.
+        waiting: gives the attempts of a journal whose crates are not written yet.
+        say: called with a problem: a text, and what is put into it.
+    """
+
+    take: Callable[[CrateJob], None]
+    waiting: Callable[[Follower], list[AttemptId]]
+    say: Callable[..., None]
+
+
 class DeadWorkers:
     """Closes the journals of workers that are gone.
 
     Args:
         journals: all of the node.
         drains: the rings of the node.
-        take: called with each attempt that a journal closes.
-        waiting: gives the attempts of a journal whose crates are not written yet.
-        say: called with a problem: a text, and what is put into it.
+        calls: whom to call.
         last: nobody comes after this process.
     """
 
-    def __init__(
-        self,
-        journals: Journals,
-        drains: Drains,
-        *,
-        take: Callable[[CrateJob], None],
-        waiting: Callable[[Follower], list[AttemptId]],
-        say: Callable[..., None],
-        last: bool,
-    ) -> None:
+    def __init__(self, journals: Journals, drains: Drains, calls: Calls, *, last: bool) -> None:
         self._journals = journals
         self._drains = drains
-        self._take = take
-        self._waiting = waiting
-        self._say = say
+        self._take, self._waiting, self._say = calls.take, calls.waiting, calls.say
         self._last = last
         self._waiting_to_close: list[tuple[WorkerDeath, SlotReader]] = []
         self._dead: dict[str, Follower] = {}

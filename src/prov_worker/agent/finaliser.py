@@ -17,6 +17,7 @@ from pathlib import Path
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.capture_reader import CaptureReader
 from prov_worker.agent.crate_job import CrateJob
+from prov_worker.agent.dead_workers import Calls
 from prov_worker.agent.drains import Drains
 from prov_worker.agent.endings import Endings
 from prov_worker.agent.job_ends import JobEnds
@@ -100,9 +101,7 @@ class Finaliser:
             self._name,
             self._drains,
             self._events,
-            take=self._take,
-            waiting=self._ended_attempts,
-            say=self.say,
+            Calls(self._take, self._ended_attempts, self.say),
             last=last,
         )
         self._sender = None if last else StreamSender(publisher.crate_dir, self.say)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from prov_worker.agent.crate_job import CrateJob
-from prov_worker.agent.dead_workers import DeadWorkers
+from prov_worker.agent.dead_workers import Calls, DeadWorkers
 from prov_worker.agent.drains import Drains
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.task_events import TaskEvents
 from prov_worker.agent.tick import WorkerDeath
-from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
 from prov_worker.model import Failure
 from prov_worker.spool.notes import parse_note, write_note
@@ -38,9 +37,7 @@ class Journals:
         name: of the finaliser, for ledgers.
         drains: the rings of the node.
         events: called for attempts that run.
-        take: called with each attempt that a journal closes.
-        waiting: gives the attempts of a journal whose crates are not written yet.
-        say: called with a problem: a text, and what is put into it.
+        calls: whom to call.
         last: nobody comes after this process.
     """
 
@@ -50,18 +47,16 @@ class Journals:
         name: str,
         drains: Drains,
         events: TaskEvents,
+        calls: Calls,
         *,
-        take: Callable[[CrateJob], None],
-        waiting: Callable[[Follower], list[AttemptId]],
-        say: Callable[..., None],
         last: bool,
     ) -> None:
         self._runtime = runtime
         self._name = name
         self._drains = drains
         self._events = events
-        self._take = take
-        self._say = say
+        self._take = calls.take
+        self._say = calls.say
         self._followers: dict[str, Follower] = {}
         self._slots: dict[str, SlotReader] = {}
         #: By slot, the sequence of the running task whose start was read.
@@ -69,7 +64,7 @@ class Journals:
         self._unread: set[str] = set()
         self._unreadable: set[str] = set()
         self._undrained: set[str] = set()
-        self._dead = DeadWorkers(self, drains, take=take, waiting=waiting, say=say, last=last)
+        self._dead = DeadWorkers(self, drains, calls, last=last)
         self._read_again_at = self._drain_again_at = self._renewed_at = 0.0
 
     # -- which there are -----------------------------------------------------------------------------------------------
