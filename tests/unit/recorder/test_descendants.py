@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from prov_worker.processes import process_state
 from prov_worker.recorder.descendants import Descendants
 from prov_worker.spool.slot import LISTED, MAX_DESCENDANTS
 
@@ -52,6 +53,8 @@ def work(pool: subprocess.Popen[bytes]) -> None:
     pool.stdin.write(b"\n")
     pool.stdin.flush()
     pool.stdout.readline()
+    while process_state(pool.pid) == "R":  # it waits for the next line soon
+        pass
 
 
 def test_what_a_descendant_waited_for_and_wrote_is_read_at_both_ends(pool: subprocess.Popen[bytes]) -> None:
