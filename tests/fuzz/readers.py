@@ -13,7 +13,6 @@ from pathlib import Path
 
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.recover import recover
-from prov_worker.agent.worker_monitor import attempt_of
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import DirectorySource, ZipSource, digest, sources_at
@@ -78,7 +77,7 @@ def slot(data: bytes) -> None:
         task = reader.read()
         sequence = reader.sequence()
         if task is not None:
-            _ = attempt_of(task), task.running
+            _ = task.attempt_id, task.running
             note = reader.note(task)
             if note is not None:
                 parse_note(note)

@@ -337,7 +337,7 @@ def test_search_for_the_validator(bare, monkeypatch):
 def test_validator_that_dies_is_an_error_and_no_verdict(bare, monkeypatch, tmp_path):
     python = _program(bare / "python", "#!/bin/sh\necho 'no such module' >&2\nexit 3\n")
     monkeypatch.setenv("PROV_WORKER_VALIDATOR", str(python))
-    with pytest.raises(ProvWorkerError, match="0 of 1 verdicts: no such module"):
+    with pytest.raises(ProvWorkerError, match="0 of 1 verdict: no such module"):
         validate_profiles([tmp_path])
 
 
