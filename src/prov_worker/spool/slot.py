@@ -11,7 +11,7 @@ offset  type   content
 0       8s     ``PRVSLT01``
 8       I      process id
 12      I      native thread id, 0 if the task has the whole process,
-               2**32-1 once its maker has let it go
+               2**32-1 once its maker has given it up
 16      Q      start of the process, clock ticks since boot
 24      d      seconds between samples that this worker asks for
 32      Q      sequence (2n-1: n-th task runs; 2n: it ended)
