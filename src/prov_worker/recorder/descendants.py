@@ -1,8 +1,8 @@
 """Counters of a worker's descendants at the very start and end of a task, which the agent sees some moments late.
 
 The agent finds the descendants and names them in the slot. Of each the worker reads the clock (clock_getcpuclockid(3)),
-what the children took that it has waited for, and its bytes (proc(5)): some ten microseconds, and nothing if there are
-none. What they did between two tasks, or in the moment until the agent looks, is then no other task's.
+what the children took that it has waited for, and its bytes (proc(5)): ten to twenty microseconds each, and nothing if
+there are none. What they did between two tasks, or in the moment until the agent looks, is then no other task's.
 """
 
 from __future__ import annotations
